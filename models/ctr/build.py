@@ -1,0 +1,31 @@
+"""Click-through networks by their short names."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from benchmarks import errors
+from benchmarks.models.ctr.deepfm import DeepFM
+from benchmarks.models.ctr.dnn import DNN
+from benchmarks.models.ctr.fm import FM
+from benchmarks.models.ctr.logistic import LogisticRegression
+
+NETWORKS: dict[str, type[nn.Module]] = {"lr": LogisticRegression, "fm": FM, "dnn": DNN, "deepfm": DeepFM}
+
+
+def build(name: str, cardinalities: Sequence[int], **options: Any) -> nn.Module:
+    """A fresh network over fields of the given cardinalities; `options` are the arguments of its class.
+
+    An unknown name or option raises BenchmarkError with the nearest one.
+    """
+    if name not in NETWORKS:
+        raise errors.unknown("model", name, NETWORKS)
+    allowed = [option for option in inspect.signature(NETWORKS[name]).parameters if option != "cardinalities"]
+    for option in options:
+        if option not in allowed:
+            raise errors.unknown(f"option of model {name}", option, allowed)
+    return NETWORKS[name](cardinalities, **options)

@@ -1,0 +1,67 @@
+"""Finding layers in a network, putting others in their place, and describing what was put there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import nn
+
+from benchmarks import errors
+from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.lowrank.layers import LowRankFieldEmbedding, LowRankLinear
+
+LAYERS: dict[str, type[nn.Module]] = {cls.__name__: cls for cls in (LowRankLinear, LowRankFieldEmbedding)}
+
+
+def linear_units(network: nn.Module, keep_dense: Iterable[str] = ()) -> dict[str, nn.Linear]:
+    """The linear layers that may be compressed, by name: none that matches `keep_dense`, none inside a low-rank layer.
+
+    Subclasses of `nn.Linear` are left alone: their owners rely on more than the call (attention reads `weight`).
+    """
+    return dict(_of_type(network, nn.Linear, tuple(keep_dense)))
+
+
+def embedding_units(network: nn.Module, keep_dense: Iterable[str] = ()) -> dict[str, FieldEmbedding]:
+    """The field embeddings that may be compressed, by name, under the same conditions."""
+    return dict(_of_type(network, FieldEmbedding, tuple(keep_dense)))
+
+
+def replace_module(network: nn.Module, name: str, module: nn.Module) -> None:
+    """Puts `module`, in the mode of its predecessor, wherever the network holds the module called `name`."""
+    old = network.get_submodule(name)
+    module.train(old.training)
+    for parent in list(network.modules()):
+        for key, child in parent._modules.items():
+            if child is old:
+                setattr(parent, key, module)
+
+
+def blueprint(network: nn.Module) -> list[dict[str, Any]]:
+    """Name, class and constructor arguments of every low-rank layer: what `restore` needs, fit for JSON."""
+    return [
+        {"name": name, "layer": type(module).__name__, "kwargs": module.blueprint()}
+        for name, module in network.named_modules()
+        if isinstance(module, LowRankLinear | LowRankFieldEmbedding)
+    ]
+
+
+def restore(network: nn.Module, layers: Iterable[Mapping[str, Any]]) -> None:
+    """Puts the layers of a blueprint into a dense network, ready for the state dict that was saved with it."""
+    for entry in layers:
+        if entry["layer"] not in LAYERS:
+            raise errors.unknown("low-rank layer", entry["layer"], LAYERS)
+        like = next(network.get_submodule(entry["name"]).parameters())
+        layer = LAYERS[entry["layer"]](**entry["kwargs"]).to(like.device, like.dtype)
+        replace_module(network, entry["name"], layer)
+
+
+def _of_type(network: nn.Module, kind: type[Any], keep_dense: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    inside_low_rank = tuple(
+        f"{name}." for name, module in network.named_modules() if isinstance(module, tuple(LAYERS.values()))
+    )
+    for name, module in network.named_modules():
+        kept = any(fnmatchcase(name, pattern) for pattern in keep_dense) or name.startswith(inside_low_rank)
+        if type(module) is kind and not kept:
+            yield name, module
