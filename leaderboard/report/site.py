@@ -1,0 +1,176 @@
+"""The leaderboard as a folder of HTML pages that opens from the file system: no server, no network, no torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.leaderboard import numbers
+from benchmarks.leaderboard.places import storing
+from benchmarks.leaderboard.report.exports import leaderboard_csv, records_json
+from benchmarks.leaderboard.report.facts import Facts
+from benchmarks.leaderboard.report.plots import Point, pareto_plot
+from benchmarks.leaderboard.report.rows import Figure, Row, Run
+from benchmarks.leaderboard.report.run_page import run_page
+from benchmarks.leaderboard.report.sections import BASE, Section, build_sections, collect
+from benchmarks.leaderboard.report.tables import metric_name, table
+from benchmarks.leaderboard.reported import Reported
+from benchmarks.leaderboard.store import Store
+
+HERE = Path(__file__).parent
+GENERATOR = "lowrank-benchmarks report"
+LATENCY_BATCH = 256
+"""The batch size of the plot against latency; where it was not measured, the largest."""
+
+
+def build(stores: Sequence[Store], out: Path, *, facts: Facts | None = None, reported: Sequence[Reported] = ()) -> Path:
+    """Writes the report of all runs of the stores to the folder `out` and returns its `index.html`.
+
+    The folder is replaced as a whole once the new one is complete. Raises BenchmarkError where `out` holds anything but
+    an earlier report, and UnreadableRecord for a record that cannot be read.
+    """
+    _refuse_foreign(out)
+    runs = collect(stores)
+    sections = build_sections(runs, facts or Facts(), reported)
+    with storing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        try:
+            _write(temporary, runs, sections, facts or Facts(), stores)
+            temporary.chmod(0o755)
+            if out.exists():
+                shutil.rmtree(out)
+            temporary.rename(out)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return out / "index.html"
+
+
+def _write(folder: Path, runs: list[Run], sections: list[Section], facts: Facts, stores: Sequence[Store]) -> None:
+    environment = _environment()
+
+    def page(name: str, template: str, **values: Any) -> None:
+        rendered = environment.get_template(template).render(**values)
+        (folder / name).write_text(rendered, encoding="utf-8")
+
+    tasks = _by_task(sections)
+    known = [*tasks, *(name for name in facts.tasks if name not in tasks)]
+    page("index.html", "index.html", tasks=tasks, known=known, facts=facts, runs=runs, stores=stores, up="")
+    for task, own in tasks.items():
+        page(f"{task}.html", "task.html", task=own[0].task, sections=[_view(section) for section in own], up="")
+    (folder / "runs").mkdir()
+    for run in runs:
+        parts = run_page(run)
+        for name, content in parts.pictures.items():
+            (folder / "runs" / f"{run.record.run_id}-{name}").write_bytes(content)
+        page(f"runs/{run.record.run_id}.html", "run.html", record=run.record, run=run, parts=parts, up="../")
+    (folder / "leaderboard.csv").write_text(leaderboard_csv(sections), encoding="utf-8")
+    (folder / "records.json").write_bytes(records_json(runs))
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals |= {
+        "css": Markup((HERE / "report.css").read_text(encoding="utf-8")),
+        "js": Markup((HERE / "report.js").read_text(encoding="utf-8")),
+        "generator": GENERATOR,
+        "numbers": numbers,
+        "metric_name": metric_name,
+    }
+    environment.filters["inline_json"] = inline_json
+    return environment
+
+
+def inline_json(value: object) -> Markup:
+    """JSON that may stand inside a script element: no `<` in it can end the element."""
+    return Markup(json.dumps(value, ensure_ascii=False, sort_keys=True).replace("<", "\\u003c"))
+
+
+def _by_task(sections: Iterable[Section]) -> dict[str, list[Section]]:
+    tasks: dict[str, list[Section]] = {}
+    for section in sections:
+        tasks.setdefault(section.first.task, []).append(section)
+    return tasks
+
+
+def _view(section: Section) -> dict[str, Any]:
+    """What the task page shows of a section."""
+    batches = section.plan.batches
+    batch = LATENCY_BATCH if LATENCY_BATCH in batches else max(batches, default=None)
+    plots = []
+    if section.primary and not section.unranked:
+        plots.append(_plot(section, "stored size (bytes)", lambda row: row.cost["bytes_stored"]))
+        if batch is not None and section.plan.hardware:
+            name = f"latency at batch {batch} (ms), {section.plan.hardware[1]}"
+            plots.append(_plot(section, name, lambda row: row.latency[batch]))
+    return {
+        "section": section,
+        "table": table(section),
+        "csv": leaderboard_csv([section]),
+        "plots": [plot for plot in plots if plot],
+        "reported": _reported_groups(section.reported),
+    }
+
+
+def _plot(section: Section, cost_name: str, cost_of: Any) -> Markup | None:
+    quality = section.primary
+    assert quality is not None
+    points = [_point(row, cost_of(row), cost_name) for row in section.rows]
+    models = {point.series for point in points}
+    if len(models) == 1:  # then methods tell rows apart
+        points = [_point(row, cost_of(row), cost_name, series=row.method) for row in section.rows]
+    maximize = quality.direction != "min"
+    title = f"{quality.metric} against {cost_name}"
+    return pareto_plot(points, x=cost_name, y=metric_name(quality), maximize=maximize, title=title)
+
+
+def _point(row: Row, cost: Figure, cost_name: str, series: str | None = None) -> Point:
+    quality = row.primary
+    interval = (
+        f" ({quality.low:.5g} to {quality.high:.5g})" if quality.low is not None and quality.high is not None else ""
+    )
+    value = "" if quality.value is None else f"{quality.value:.5g}"
+    paid = "" if cost.value is None else numbers.short(cost.value)
+    return Point(
+        name=row.model if row.method == BASE and row.model else row.label,
+        series=series or row.model or row.method,
+        cost=cost.value,
+        quality=quality.value,
+        low=quality.low,
+        high=quality.high,
+        title=f"{row.name}: {value}{interval}, {cost_name} {paid}",
+        href=f"runs/{row.record.run_id}.html",
+    )
+
+
+def _reported_groups(rows: Iterable[Reported]) -> list[dict[str, Any]]:
+    """Figures of one source on one data set together, each model on a line with its metrics side by side."""
+    groups: dict[tuple[object, ...], dict[str, Any]] = {}
+    for row in rows:
+        key = (row.source, row.dataset, row.how, row.comparable, row.reason)
+        group = groups.setdefault(key, {"first": row, "metrics": {}, "lines": {}})
+        group["metrics"][row.metric] = row.unit
+        line = group["lines"].setdefault((row.method, row.model, row.params), {"row": row, "values": {}})
+        line["values"][row.metric] = row
+    return list(groups.values())
+
+
+def _refuse_foreign(out: Path) -> None:
+    """A folder is replaced only if it is a report: `--out .` must not cost anybody their files."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    index = out / "index.html"
+    if not index.is_file() or GENERATOR not in index.read_text(encoding="utf-8", errors="replace"):
+        raise BenchmarkError(
+            f"--out {out} exists and is no earlier report, so it is left alone. Name a new folder with --out."
+        )

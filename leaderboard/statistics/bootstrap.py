@@ -1,0 +1,108 @@
+"""Percentile bootstrap over the units of a test set, drawn alike in every run on that test set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+DEFAULT_RESAMPLES = 1000
+DEFAULT_SEED = 20240117
+
+
+class Interval(NamedTuple):
+    """A percentile interval: `low` and `high` are None where undefined, `dropped` counts the undefined resamples."""
+
+    low: float | None
+    high: float | None
+    dropped: int
+
+
+class Resampler:
+    """Draws units (users, scenes, images) with replacement and hands out how often each sample was drawn.
+
+    The draws depend only on the sorted unique units, `resamples` and `seed`. So two runs on one test set draw the
+    same units in resample b, whatever the order of their samples, and the difference of their replicates is an exact
+    paired bootstrap that needs neither labels nor the metric. `digest` names the draws: pair replicates only where it
+    agrees.
+
+    Args:
+        units: [n_samples], the unit of each sample; compared as text, so that 7 and "7" are one unit.
+        resamples: number of resamples B.
+        seed: entropy of the draws, a whole number >= 0.
+    """
+
+    def __init__(self, units: np.ndarray, resamples: int = DEFAULT_RESAMPLES, seed: int = DEFAULT_SEED) -> None:
+        names, unit_of_sample = np.unique(np.asarray(units).astype(str), return_inverse=True)
+        self.names = names
+        self.unit_of_sample = unit_of_sample
+        self.resamples = resamples
+        self.seed = seed
+
+    @property
+    def n_units(self) -> int:
+        """Number of different units."""
+        return len(self.names)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over the units, `resamples`, `seed` and every drawn count, as a hexadecimal string."""
+        # The counts are part of it so that runs under two NumPy versions whose streams differ are never paired.
+        digest = hashlib.sha256(f"{self.resamples} {self.seed} {self.n_units}".encode())
+        for name in self.names:
+            encoded = str(name).encode()
+            digest.update(len(encoded).to_bytes(8, "little") + encoded)
+        for b in range(self.resamples):
+            digest.update(self.unit_counts(b).astype("<u2").tobytes())
+        return digest.hexdigest()
+
+    def unit_counts(self, b: int) -> np.ndarray:
+        """How often resample `b` drew each sorted unit: uint16 [n_units] with the sum n_units."""
+        # Drawn anew on each call: a test set with a million units would fill gigabytes if all resamples were kept.
+        drawn = uniform_integers((self.seed, b), self.n_units, self.n_units)
+        return np.bincount(drawn, minlength=self.n_units).astype(np.uint16)
+
+    def sample_weights(self, b: int) -> np.ndarray:
+        """How often resample `b` drew each sample, in the order of `units`: uint16 [n_samples]."""
+        return self.unit_counts(b)[self.unit_of_sample]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The sample weights of every resample in turn."""
+        return (self.sample_weights(b) for b in range(self.resamples))
+
+    def replicates(self, statistic: Callable[[np.ndarray | None], float]) -> np.ndarray:
+        """The statistic of every resample, float64 [resamples].
+
+        `statistic` gets float64 sample weights. NaN marks a resample for which it is undefined (an AUC without
+        negatives). With fewer than two units all are NaN: one unit tells nothing about others.
+        """
+        if self.n_units < 2:
+            return np.full(self.resamples, np.nan)
+        values = (statistic(weights.astype(np.float64)) for weights in self)
+        return np.fromiter(values, dtype=np.float64, count=self.resamples)
+
+
+def interval(replicates: np.ndarray, level: float = 0.95) -> Interval:
+    """The percentile interval of [B] replicates that covers `level` of them; non-finite ones are dropped and counted.
+
+    Undefined where fewer than half are left, as these would describe a selection of test sets. Source: Efron and
+    Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+    """
+    finite = replicates[np.isfinite(replicates)]
+    dropped = len(replicates) - len(finite)
+    if len(finite) == 0 or dropped > len(finite):
+        return Interval(None, None, dropped)
+    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high), dropped)
+
+
+def uniform_integers(entropy: tuple[int, ...], high: int, size: int) -> np.ndarray:
+    """`size` integers drawn uniformly from 0 to `high` - 1, int64, the same for equal `entropy` on every machine."""
+    # NumPy promises stable raw bits of PCG64 across versions, but not stable Generator methods. Multiplying 32 random
+    # bits by `high` and keeping the upper half is biased by at most high / 2**32, far below the noise of any
+    # resample.
+    bits = np.random.PCG64(entropy).random_raw(size) >> np.uint64(32)
+    return ((bits * np.uint64(high)) >> np.uint64(32)).astype(np.int64)
