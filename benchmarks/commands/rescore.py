@@ -1,0 +1,109 @@
+"""`rescore`: metrics anew from stored answers, after a metric was mended. No training, no torch.
+
+A record is never changed: where a value or a metric's version differs, a new record with the same key takes the old one's
+place, since the latest of a key counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import shutil
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from benchmarks import registry
+from benchmarks.errors import BenchmarkError
+from benchmarks.leaderboard.record import Record
+from benchmarks.leaderboard.store import Store
+from benchmarks.scoring import Evaluation, score, write_replicates
+
+KEPT = ("config.yaml", "log.txt", "history.csv", "predictions.npz", "targets.npz", "solver", "pictures")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Scores the named runs, or all of the store, and says what changed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks rescore", description=__doc__.splitlines()[0] if __doc__ else ""
+    )
+    parser.add_argument("runs", nargs="*", help="run ids; none means every finished run")
+    parser.add_argument("--store", default="results")
+    options = parser.parse_args(argv)
+    store = Store(options.store)
+    records = [store.get(run) for run in options.runs] or list(latest(store.records(status="ok")).values())
+    changed = 0
+    for record in records:
+        folder = store.folder(record.run_id)
+        evaluation = rescore(record, folder)
+        differences = _differences(record, evaluation)
+        if differences:
+            changed += 1
+            print(f"{record.run_id}: {'; '.join(differences)} -> {_commit(store, record, folder, evaluation)}")
+    print(f"{len(records)} runs scored, {changed} changed")
+    return 0
+
+
+def latest(records) -> dict[str, Record]:
+    """The last record of every key."""
+    found: dict[str, Record] = {}
+    for record in records:
+        if record.key not in found or record.created_utc >= found[record.key].created_utc:
+            found[record.key] = record
+    return found
+
+
+def rescore(record: Record, folder: Path) -> Evaluation:
+    """The evaluation of a run's stored answers under today's metrics; raises BenchmarkError where they were not kept."""
+    samples: dict[str, np.ndarray] = {}
+    for name in ("targets.npz", "predictions.npz"):
+        if not (folder / name).is_file():
+            raise BenchmarkError(
+                f"Run {record.run_id} has no {name}, so it cannot be scored again (published records keep no targets)."
+            )
+        with np.load(folder / name, allow_pickle=False) as arrays:
+            samples |= dict(arrays)
+    module = registry.entry("task", record.task).module.removesuffix(".task") + ".metrics"
+    metrics = importlib.import_module(module)
+    return score(metrics.METRICS, samples, "test", metrics.UNIT)
+
+
+def _differences(record: Record, evaluation: Evaluation) -> list[str]:
+    old = {row.metric: row for row in record.quality}
+    lines = []
+    for row in evaluation.quality:
+        before = old.get(row.metric)
+        if before is None:
+            lines.append(f"{row.metric} is new")
+        elif (before.value, before.metric_version) != (row.value, row.metric_version):
+            lines.append(
+                f"{row.metric} {before.value} (v{before.metric_version}) is now {row.value} (v{row.metric_version})"
+            )
+    return lines
+
+
+def _commit(store: Store, record: Record, folder: Path, evaluation: Evaluation) -> str:
+    now = datetime.now(UTC)
+    new = msgspec.structs.replace(
+        record,
+        run_id=f"{record.run_id.rsplit('-', 1)[0]}-{uuid.uuid4().hex[:6]}",
+        status="running",
+        created_utc=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        finished_utc=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        quality=evaluation.quality,
+        notes=[*record.notes, f"Scored again from the answers of run {record.run_id}."],
+        files=[],
+    )
+    draft = store.begin(new)
+    for name in KEPT:
+        if (folder / name).is_dir():
+            shutil.copytree(folder / name, draft.folder / name)
+        elif (folder / name).is_file():
+            shutil.copy2(folder / name, draft.folder / name)
+    write_replicates(draft.folder, evaluation)
+    draft.commit(msgspec.structs.replace(new, status="ok"))
+    return new.run_id

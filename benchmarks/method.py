@@ -1,0 +1,110 @@
+"""Method: what is done. Four kinds, each one abstract step; the steps around it are the same for every method.
+
+A method is a frozen dataclass whose fields are the keys of its YAML file. It sees a workbench: the task, training and
+validation samples, and the means to build, start from the base, and train.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+from torch import nn
+
+from benchmarks.datasets.bundle import TrainingData
+from benchmarks.solver import NetworkSolver, Solver
+from benchmarks.task import Task
+
+
+class Workbench(Protocol):
+    """What a method may use. The test split is not among it."""
+
+    task: Task
+    data: TrainingData
+    seed: int
+    finetunes: bool
+    """Whether fine-tuning follows compression."""
+
+    def note(self, text: str) -> None:
+        """A remark for the reader of the record."""
+
+    def fresh(self, **changes: object) -> nn.Module:
+        """A new network of the configured model, with some of its settings changed."""
+
+    def base(self) -> nn.Module:
+        """The trained base network (from the store where it is there, else trained now); a copy of its own."""
+
+    def pretrained(self) -> nn.Module | None:
+        """The network with the weights that `weights=` names, or None where it names none."""
+
+    def fit(self, network: nn.Module, stage: str = "train") -> None:
+        """Trains in place by the shared trainer, to the best validation epoch; `stage` is `train` or `finetune`.
+
+        Time and epochs count as the method's cost.
+        """
+
+
+class Method(ABC):
+    """Anything that yields a solver."""
+
+    def check(self, bench: Workbench) -> None:
+        """Raises BenchmarkError for settings that cannot work on this task, model and data, before anything is trained."""
+        bench.fresh()
+
+    @abstractmethod
+    def produce(self, bench: Workbench) -> Solver:
+        """Makes the solver of one fold."""
+
+
+class Compress(Method):
+    """Makes a trained network smaller, then fine-tunes it."""
+
+    @abstractmethod
+    def compress(self, network: nn.Module, bench: Workbench) -> nn.Module:
+        """The smaller network; `network` may be changed in place."""
+
+    def produce(self, bench: Workbench) -> Solver:
+        network = self.compress(bench.base(), bench)
+        if bench.finetunes:
+            bench.fit(network, "finetune")
+        return NetworkSolver(bench.task, network, bench.data.schema)
+
+
+class Adapt(Method):
+    """Attaches trainable parts to a trained network and trains these alone."""
+
+    @abstractmethod
+    def adapt(self, network: nn.Module, bench: Workbench) -> nn.Module:
+        """The network with its trainable parts; whatever must not change has `requires_grad` off."""
+
+    def produce(self, bench: Workbench) -> Solver:
+        network = self.adapt(bench.base(), bench)
+        bench.fit(network)
+        return NetworkSolver(bench.task, network, bench.data.schema)
+
+
+class Train(Method):
+    """Trains an architecture from scratch."""
+
+    @abstractmethod
+    def build(self, bench: Workbench) -> nn.Module:
+        """The fresh network."""
+
+    def check(self, bench: Workbench) -> None:
+        self.build(bench)
+
+    def produce(self, bench: Workbench) -> Solver:
+        network = self.build(bench)
+        bench.fit(network)
+        return NetworkSolver(bench.task, network, bench.data.schema)
+
+
+class Solve(Method):
+    """Solves without training."""
+
+    @abstractmethod
+    def solve(self, bench: Workbench) -> Solver:
+        """The solver; it may look at training samples."""
+
+    def produce(self, bench: Workbench) -> Solver:
+        return self.solve(bench)

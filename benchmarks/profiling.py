@@ -1,0 +1,131 @@
+"""What a solver costs: parameters, bytes, operations, latency, peak memory.
+
+Latency is taken on fresh samples at every call (a repeated batch keeps its table rows in the cache), after a warm-up,
+without gradients, synchronised on an accelerator, with the number of threads in the record.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.datasets.bundle import Split
+from benchmarks.inference import inputs
+from benchmarks.leaderboard.record import Cost, Flops, Latency, Memory
+from benchmarks.solver import NetworkSolver, Solver
+from benchmarks.task import Task, tensors
+
+CONVENTION = "2 per multiply-add; matrix products, convolutions and attention, and the task's analytic terms"
+WARM_UP_SECONDS, MEASURE_SECONDS = 0.3, 1.0
+MIN_CALLS, MAX_CALLS = 30, 3000
+
+
+def profile(solver: Solver, split: Split, task: Task, folder: Path, *, memory: bool) -> Cost:
+    """The static cost of a saved solver and its speed on samples of `split`; peak memory only where asked (seconds)."""
+    split = inputs(split, task)
+    cost = Cost(bytes_stored=sum(file.stat().st_size for file in folder.rglob("*.safetensors")))
+    if isinstance(solver, NetworkSolver):
+        network = solver.network
+        cost.params_total = cost.params_stored = unique_parameters(network)
+        cost.params_trainable = unique_parameters(network, trainable=True)
+        cost.parts = {name: count for name, part in network.named_children() if (count := unique_parameters(part))}
+        cost.flops = count_flops(solver, split, task)
+    cost.latency_ms = [latency(solver, split, size) for size in task.latency_batches if size <= len(split)]
+    if cost.latency_ms:
+        largest = cost.latency_ms[-1]
+        cost.throughput = 1000 * largest.batch / largest.median
+    if memory:
+        cost.peak_mem = peak_memory(task, folder, max(task.latency_batches), split)
+    return cost
+
+
+def unique_parameters(module: nn.Module, trainable: bool = False) -> int:
+    """Number of parameters, shared storage counted once; all of them, or those that train."""
+    places = {
+        (parameter.untyped_storage().data_ptr(), parameter.storage_offset()): parameter.numel()
+        for parameter in module.parameters()
+        if parameter.requires_grad or not trainable
+    }
+    return sum(places.values())
+
+
+def count_flops(solver: NetworkSolver, split: Split, task: Task) -> Flops:
+    """Operations of one sample, counted over a batch of 16 so that what is shared by a batch is spread over it."""
+    size = min(16, len(split))
+    batch = split.take(np.arange(size)).columns
+    shapes = {name: list(value.shape[1:]) for name, value in batch.items()}
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        task.predict(solver.network, tensors(batch, solver.device))
+    value = counter.get_total_flops() // size + task.analytic_flops(solver.network)
+    return Flops(value=value, convention=CONVENTION, input_shape=json.dumps(shapes))
+
+
+def latency(solver: Solver, split: Split, batch_size: int) -> Latency:
+    """Wall time of a prediction call, median and 10th and 90th percentile."""
+    device = getattr(solver, "device", torch.device("cpu"))
+    random = np.random.default_rng(0)
+    batches = [split.take(random.integers(0, len(split), batch_size)).columns for _ in range(64)]
+    for batch in _for_seconds(batches, WARM_UP_SECONDS, 10, MAX_CALLS):
+        solver.predict(batch)
+    times = []
+    for batch in _for_seconds(batches, MEASURE_SECONDS, MIN_CALLS, MAX_CALLS):
+        _synchronise(device)
+        started = time.perf_counter()
+        solver.predict(batch)
+        _synchronise(device)
+        times.append(1000 * (time.perf_counter() - started))
+    p10, median, p90 = np.percentile(times, [10, 50, 90])
+    return Latency(
+        batch=batch_size,
+        median=float(median),
+        p10=float(p10),
+        p90=float(p90),
+        repeats=len(times),
+        threads=torch.get_num_threads(),
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        dtype="float32",
+    )
+
+
+def _for_seconds(batches: list, seconds: float, least: int, most: int):
+    """Goes round the batches for some time, within bounds on the number of calls."""
+    started = time.perf_counter()
+    for call in range(most):
+        if call >= least and time.perf_counter() - started > seconds:
+            return
+        yield batches[call % len(batches)]
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_memory(task: Task, folder: Path, batch_size: int, split: Split) -> Memory | None:
+    """High-water mark of a fresh process that loads the solver and answers one batch; None where the probe fails.
+
+    A process's high-water mark never falls, so a second run in this process would report the first one's memory.
+    """
+    batch: dict[str, Any] = dict(split.take(np.arange(min(batch_size, len(split)))).columns)
+    probe = folder / "probe.npz"
+    np.savez(probe, **batch)
+    command = [sys.executable, "-m", "benchmarks.memory_probe", type(task).__module__, str(folder), str(probe)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        answer: Mapping[str, int] = json.loads(done.stdout) if done.returncode == 0 else {}
+    finally:
+        probe.unlink()
+    if not answer:
+        return None
+    how = f"high-water mark of a fresh process at batch {len(next(iter(batch.values())))} less that after its imports"
+    return Memory(bytes=answer["bytes"], device=str(answer["device"]), how=how)

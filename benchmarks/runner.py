@@ -1,0 +1,320 @@
+"""One run from its specification to its record: named phases in one order, and every failure kept with its phase."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import time
+import traceback
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import torch
+import yaml
+
+from benchmarks import registry
+from benchmarks.datasets.bundle import DataBundle, Fold
+from benchmarks.errors import BenchmarkError
+from benchmarks.inference import collect
+from benchmarks.leaderboard.draft import Draft
+from benchmarks.leaderboard.record import Cost, Failure, Record
+from benchmarks.leaderboard.store import Store
+from benchmarks.method import Method
+from benchmarks.profiling import profile
+from benchmarks.provenance import provenance
+from benchmarks.scoring import Evaluation, score, write_replicates
+from benchmarks.solver import Solver
+from benchmarks.spec import RunSpec
+from benchmarks.task import Task, concatenate
+from benchmarks.workbench import Bench
+
+SOLVER = "solver"
+
+
+class RunFailed(Exception):
+    """A run that ended with a record of its failure; the text is what a user needs to know."""
+
+
+@dataclass
+class Progress:
+    """What is known of a run while it is made, so that a failure leaves all of it in the record."""
+
+    phase: str = "begin"
+    seconds: dict[str, float] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def enter(self, phase: str, draft: Draft) -> Iterator[None]:
+        """A named phase: its time is taken, and a killed process leaves its name behind."""
+        self.phase = phase
+        draft.enter(phase)
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - started
+            self.lines.append(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {phase}: {self.seconds[phase]:.2f} s")
+
+
+def run(spec: RunSpec, store: Store) -> Record:
+    """The record of a run: found in the store, or made now (by one process, where several ask for it).
+
+    Raises BenchmarkError for a user's mistake, which leaves nothing behind, and RunFailed where the run failed, which
+    leaves a record. KeyboardInterrupt leaves a record too, and the checkpoints from which the same run goes on.
+    """
+    choice = spec.config["if_exists"]
+    if choice != "rerun" and (found := store.find(spec.key)):
+        if choice == "error":
+            raise BenchmarkError(
+                f"Run {found.run_id} is this very run (key {spec.key}). Use if_exists=reuse or if_exists=rerun."
+            )
+        return found
+    with store.lock(spec.key):
+        if choice == "reuse" and (found := store.find(spec.key)):
+            return found
+        return _make(spec, store)
+
+
+def _make(spec: RunSpec, store: Store) -> Record:
+    started = time.perf_counter()
+    draft = store.begin(_begin(spec))
+    progress = Progress()
+    if threads := spec.config["trainer"]["threads"]:
+        torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(spec.config["trainer"]["deterministic"], warn_only=True)
+    try:
+        record = _phases(spec, store, draft, progress)
+    except BenchmarkError:
+        draft.discard()
+        raise
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # every failure becomes a record
+        record = _failed(draft.record, progress, error)
+    record.cost.wall_seconds = time.perf_counter() - started
+    record.finished_utc = _now()
+    (draft.folder / "log.txt").write_text(
+        "\n".join([*progress.lines, *(record.failure.traceback if record.failure else [])]) + "\n", encoding="utf-8"
+    )
+    draft.commit(record)
+    if record.status == "interrupted":
+        raise KeyboardInterrupt(_explain(record))
+    if record.failure:
+        raise RunFailed(_explain(record))
+    return record
+
+
+def _phases(spec: RunSpec, store: Store, draft: Draft, progress: Progress) -> Record:
+    folder = draft.folder
+    (folder / "config.yaml").write_text(yaml.safe_dump(spec.config, sort_keys=False), encoding="utf-8")
+    with progress.enter("setup", draft):
+        task = load_task(spec)
+        method = load_method(spec)
+    with progress.enter("data", draft):
+        bundle = _bundle(task, spec)
+    benches = [_bench(spec, task, fold, store, folder) for fold in bundle.folds]
+    with progress.enter("fit", draft):
+        for bench in benches:
+            method.check(bench)
+    # Only now: a user's mistake discards the draft, and what an interrupted run had reached must outlive that.
+    if (resume := store.resume_folder(spec.key)) is not None:
+        shutil.move(resume, folder / "checkpoints")
+    samples, solvers = [], []
+    for fold, bench in zip(bundle.folds, benches, strict=True):
+        with progress.enter("fit", draft):
+            solver = method.produce(bench)
+            solver.save(folder / SOLVER / fold.name)
+        with progress.enter("evaluate", draft):
+            samples.append(evaluate(solver, fold, task, spec))
+        solvers.append(solver)
+    with progress.enter("score", draft):
+        evaluation = score(task.metrics, concatenate(samples), "test", task.unit)
+        _write_samples(folder, concatenate(samples), task, evaluation)
+    with progress.enter("profile", draft):
+        cost = _profile(spec, solvers[0], bundle, task, folder)
+    _write_history(folder, benches)
+    return _complete(draft.record, spec, bundle, benches, evaluation, cost, progress)
+
+
+def check(spec: RunSpec) -> None:
+    """Raises BenchmarkError for what can be known to fail before the first epoch, companions' included."""
+    task = load_task(spec)
+    method = load_method(spec)
+    for fold in _bundle(task, spec).folds:
+        method.check(Bench(spec, task, fold, Path(), lambda: ("", Path())))
+
+
+def evaluate(solver: Solver, fold: Fold, task: Task, spec: RunSpec) -> dict[str, np.ndarray]:
+    """The answers to the test split: the only place that reads it."""
+    return collect(solver, fold.test, task, spec.config["trainer"]["batch_size"])
+
+
+_BUNDLES: dict[tuple[str, str], DataBundle] = {}
+
+
+def _bundle(task: Task, spec: RunSpec) -> DataBundle:
+    """The data of a run; those of the last run are kept, since the runs of a sweep and companions mostly share them."""
+    key = (spec.task, spec.data_fingerprint)
+    if key not in _BUNDLES:
+        _BUNDLES.clear()
+        _BUNDLES[key] = task.data(spec.card.id, spec.data_options)
+    return _BUNDLES[key]
+
+
+def load_task(spec: RunSpec) -> Task:
+    """The task of a run, with its settings."""
+    return registry.entry("task", spec.task).load(Task)(**spec.settings("task"))
+
+
+def load_method(spec: RunSpec) -> Method:
+    """The method of a run; raises BenchmarkError for a setting of the wrong type or out of range."""
+    kind = registry.entry("method", spec.method).load(Method)
+    try:
+        return msgspec.convert(spec.settings("method"), kind)
+    except msgspec.ValidationError as error:
+        where = str(error).rpartition("$.")[2].strip("`").partition("[")[0]
+        given = spec.settings("method").get(where)
+        what = str(error).split(" - at")[0]
+        raise BenchmarkError(
+            f"'method.{where}={given}' is not valid: {what}. Type for example {_example(spec, where)}."
+        ) from None
+
+
+def _example(spec: RunSpec, key: str) -> str:
+    default = registry.entry("method", spec.method).settings.get(key)
+    return f"method.{key}={default}".replace("'", "").replace(" ", "").replace("None", "null")
+
+
+def _bench(spec: RunSpec, task: Task, fold: Fold, store: Store, folder: Path) -> Bench:
+    def find_base() -> tuple[str, Path]:
+        base = run(spec.base(), store)
+        return base.run_id, store.folder(base.run_id) / SOLVER / fold.name
+
+    return Bench(spec, task, fold, folder, find_base)
+
+
+def _begin(spec: RunSpec) -> Record:
+    return Record(
+        run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{spec.method}-{spec.model}-s{spec.seed}-{uuid.uuid4().hex[:6]}",
+        status="running",
+        created_utc=_now(),
+        task=spec.task,
+        task_version=spec.config["task"]["version"],
+        dataset=spec.card.id,
+        data_fingerprint=spec.data_fingerprint,
+        sample=spec.card.sample or spec.card.simulated,
+        method=spec.method,
+        method_version=spec.config["method"]["version"],
+        model=spec.model,
+        scale=spec.scale,
+        protocol=spec.protocol,
+        seed=spec.seed,
+        tuned=spec.config["tuned"] is not None,
+        config=spec.config,
+        config_hash=spec.config_hash,
+        key=spec.key,
+        overrides=list(spec.overrides),
+    )
+
+
+def _complete(record: Record, spec: RunSpec, bundle: DataBundle, benches: list[Bench], evaluation: Evaluation, cost: Cost,
+              progress: Progress) -> Record:  # fmt: skip
+    histories = [history for bench in benches for history in bench.histories.values()]
+    cost.train_seconds = sum(history.seconds for history in histories)
+    cost.method_seconds = progress.seconds["fit"] - cost.train_seconds - sum(bench.base_seconds for bench in benches)
+    cost.eval_seconds = progress.seconds["evaluate"] + progress.seconds["score"]
+    cost.epochs = sum(len(history.rows) for history in histories)
+    cost.best_epoch = histories[-1].best_epoch if histories else None
+    resumed = sum(history.resumed_from for history in histories)
+    notes = [
+        *bundle.notes,
+        *(note for bench in benches for note in bench.notes),
+        *([f"Training was resumed after {resumed} epochs."] if resumed else []),
+    ]
+    weights = [used for bench in benches for used in bench.weights_used]
+    return msgspec.structs.replace(
+        record,
+        status="ok",
+        base_run=next((bench.base_run for bench in benches), None),
+        quality=evaluation.quality,
+        cost=cost,
+        notes=list(dict.fromkeys(notes)),
+        provenance=provenance(weights),
+    )
+
+
+ADVICE: dict[str, str | None] = {
+    "interrupted": "Type the same command again: training goes on from the last checkpoint, where one was written.",
+    "oom": "Halve trainer.batch_size and set trainer.accumulate=2, or choose a smaller model.",
+    "failed": None,
+}
+
+
+def _failed(record: Record, progress: Progress, error: BaseException) -> Record:
+    status = _status(error)
+    failure = Failure(
+        phase=progress.phase,
+        exception=type(error).__name__,
+        message=str(error),
+        advice=ADVICE[status],
+        traceback=traceback.format_exc().splitlines()[-40:],
+    )
+    return msgspec.structs.replace(record, status=status, failure=failure, provenance=provenance())
+
+
+def _status(error: BaseException) -> Literal["interrupted", "oom", "failed"]:
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return "interrupted"
+    # torch has no error class of its own for a CPU or an Apple GPU that is out of memory.
+    out_of_memory = re.search(r"out of memory|can't allocate memory|not enough memory", str(error))
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and out_of_memory):
+        return "oom"
+    return "failed"
+
+
+def _explain(record: Record) -> str:
+    failure = record.failure
+    assert failure is not None
+    what = f": {failure.message.rstrip('.')}" if failure.message else ""
+    advice = f" {failure.advice}" if failure.advice else ""
+    return f"Run {record.run_id} {record.status} in phase '{failure.phase}': {failure.exception}{what}.{advice}"
+
+
+def _profile(spec: RunSpec, solver: Solver, bundle: DataBundle, task: Task, folder: Path) -> Cost:
+    level = spec.config["profile"]
+    if level == "none":
+        return Cost()
+    fold = bundle.folds[0]
+    return profile(solver, fold.training.val, task, folder / SOLVER / fold.name, memory=level == "full")
+
+
+def _write_samples(folder: Path, samples: dict[str, np.ndarray], task: Task, evaluation: Evaluation) -> None:
+    """Our answers apart from the data's targets: the first may be published, the second are not ours."""
+    theirs = {"unit", *task.target_names}
+    answers: dict[str, Any] = {name: value for name, value in samples.items() if name not in theirs}
+    targets: dict[str, Any] = {name: samples[name] for name in sorted({"id", *theirs})}
+    np.savez_compressed(folder / "predictions.npz", **answers)
+    np.savez_compressed(folder / "targets.npz", **targets)
+    write_replicates(folder, evaluation)
+
+
+def _write_history(folder: Path, benches: list[Bench]) -> None:
+    """history.csv: one row an epoch over all folds and stages."""
+    rows: list[dict[str, Any]] = [
+        {"stage": name, **row} for bench in benches for name, history in bench.histories.items() for row in history.rows
+    ]
+    if rows:
+        with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,187 @@
+"""The shared keys of every run, typed: a wrong type or an unknown key fails while the configuration is composed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple
+
+
+class Schedule(Enum):
+    """Learning-rate schedules of the trainer."""
+
+    none = "none"
+    plateau = "plateau"
+    cosine = "cosine"
+    one_cycle = "one_cycle"
+    step = "step"
+
+
+class Optimizer(Enum):
+    """Optimisers of the trainer."""
+
+    adam = "adam"
+    adamw = "adamw"
+    sgd = "sgd"
+
+
+Precision = Enum(
+    "Precision",
+    {
+        "32-true": "32-true",
+        "16-mixed": "16-mixed",
+        "bf16-mixed": "bf16-mixed",
+        "bf16-true": "bf16-true",
+        "64-true": "64-true",
+    },
+)
+"""Number formats of the trainer, by Lightning's names."""
+
+
+class Accelerator(Enum):
+    """Where the trainer computes; `auto` takes what the machine has."""
+
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Logger(Enum):
+    """Lightning loggers that a run can also write to."""
+
+    csv = "csv"
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
+    wandb = "wandb"
+
+
+class Profile(Enum):
+    """How much is measured after training: nothing, sizes and latency, or also peak memory in a fresh process."""
+
+    none = "none"
+    fast = "fast"
+    full = "full"
+
+
+class IfExists(Enum):
+    """What to do where the store already holds this run: use it, run again, or stop."""
+
+    reuse = "reuse"
+    rerun = "rerun"
+    error = "error"
+
+
+class Protocol(Enum):
+    """The suite's rules of measurement, or whatever the upstream did otherwise (marked, never ranked with the suite's)."""
+
+    suite = "suite"
+    upstream = "upstream"
+
+
+@dataclass
+class Trainer:
+    """How gradient methods are trained. The learning rate falls tenfold at each epoch without a gain (plateau), in
+    `milestones` (step), along a half cosine or one cycle; `patience` epochs without a gain of `min_delta` end the run."""
+
+    max_epochs: int = 100
+    batch_size: int = 4096
+    optimizer: Optimizer = Optimizer.adam
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Schedule = Schedule.none
+    warmup_epochs: float = 0.0
+    milestones: list[int] = field(default_factory=list)
+    min_learning_rate: float = 1e-6
+    patience: int | None = None
+    min_delta: float = 0.0
+    gradient_clip: float | None = None
+    accumulate: int = 1
+    ema_decay: float | None = None
+    precision: Precision = Precision["32-true"]
+    compile: bool = False
+    deterministic: bool = True
+    accelerator: Accelerator = Accelerator.auto
+    devices: int = 1
+    strategy: str = "auto"
+    threads: int | None = None
+    logger: Logger | None = None
+    progress: bool = True
+
+
+@dataclass
+class Finetune:
+    """Training after compression. What is not named here is as in `trainer`; 0 epochs means none."""
+
+    max_epochs: int = 1
+    learning_rate: float = 1e-4
+    patience: int | None = None
+
+
+@dataclass
+class Settings:
+    """All keys of a run. `task`, `model`, `data` and `method` are groups of YAML files, open to their own keys."""
+
+    task: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    method: dict[str, Any] = field(default_factory=dict)
+    trainer: Trainer = field(default_factory=Trainer)
+    finetune: Finetune = field(default_factory=Finetune)
+    tuned: dict[str, Any] | None = None
+    scale: str = "small"
+    seed: int = 0
+    weights: str | None = None
+    protocol: Protocol = Protocol.suite
+    profile: Profile = Profile.fast
+    companions: bool = True
+    if_exists: IfExists = IfExists.reuse
+    store: str = "results"
+    report: bool = True
+
+
+NUMERIC = frozenset(Trainer.__dataclass_fields__) - {
+    "accelerator", "devices", "strategy", "threads", "logger", "progress", "deterministic",
+}  # fmt: skip
+"""Trainer keys that change numbers on purpose; the others say where and how visibly a run is made."""
+
+
+class Range(NamedTuple):
+    """Numbers from `low` to `high`, without the ends where `open` is set."""
+
+    low: float
+    high: float = math.inf
+    open: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        assert isinstance(value, int | float)
+        return self.low < value < self.high if self.open else self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        least = f"above {self.low}" if self.open else f"{self.low} or more"
+        most = "" if self.high == math.inf else f" and below {self.high}" if self.open else f" and at most {self.high}"
+        return least + most
+
+
+RANGES = {
+    "seed": Range(0, 2**32 - 1),
+    "trainer.max_epochs": Range(0),
+    "trainer.batch_size": Range(1),
+    "trainer.learning_rate": Range(0, open=True),
+    "trainer.weight_decay": Range(0),
+    "trainer.warmup_epochs": Range(0),
+    "trainer.min_learning_rate": Range(0),
+    "trainer.patience": Range(1),
+    "trainer.min_delta": Range(0),
+    "trainer.gradient_clip": Range(0, open=True),
+    "trainer.accumulate": Range(1),
+    "trainer.ema_decay": Range(0, 1, open=True),
+    "trainer.devices": Range(1),
+    "trainer.threads": Range(1),
+    "finetune.max_epochs": Range(0),
+    "finetune.learning_rate": Range(0, open=True),
+    "finetune.patience": Range(1),
+}
+"""What the shared numbers may be."""

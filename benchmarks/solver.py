@@ -1,0 +1,79 @@
+"""Solver: what a method yields, and all that evaluation, profiling, prediction and pictures see."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from benchmarks.models.lowrank.surgery import blueprint, restore
+from benchmarks.task import Task, tensors
+
+WEIGHTS = "weights.safetensors"
+DESCRIPTION = "solver.json"
+
+
+class Solver(ABC):
+    """Answers batches of samples."""
+
+    @abstractmethod
+    def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs by name, one row a sample."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Writes all that is needed to answer elsewhere."""
+
+
+class NetworkSolver(Solver):
+    """A network of a task, in evaluation mode and without gradients."""
+
+    def __init__(self, task: Task, network: nn.Module, schema: Mapping[str, Any]) -> None:
+        self.task = task
+        self.network = network.eval()
+        self.schema = schema
+        self.device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+
+    @torch.inference_mode()
+    def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        outputs = self.task.predict(self.network, tensors(batch, self.device))
+        return {name: output.float().cpu().numpy() for name, output in outputs.items()}
+
+    def save(self, folder: Path) -> None:
+        """Weights as safetensors, and the structure that they fit: model, its settings, replaced layers, schema."""
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
+        save_file(state, folder / WEIGHTS)
+        schema = {key: value for key, value in self.schema.items() if key != "counts"}
+        description = {**architecture(self.network), "layers": blueprint(self.network), "schema": schema}
+        (folder / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
+
+    @classmethod
+    def load(cls, task: Task, folder: Path) -> NetworkSolver:
+        """A saved solver; weights are read as safetensors, so no code of the file is run."""
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        network = build(task, description["model"], description["settings"], description["schema"])
+        restore(network, description["layers"])
+        network.load_state_dict(load_file(folder / WEIGHTS))
+        return cls(task, network, description["schema"])
+
+
+def build(task: Task, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:
+    """A fresh network that remembers what it was built from, so that a saved one can be built again."""
+    network = task.network(model, settings, schema)
+    cast(Any, network).built_from = {"model": model, "settings": dict(settings)}
+    return network
+
+
+def architecture(network: nn.Module) -> dict[str, Any]:
+    """The model name and settings that a network was built from."""
+    built_from = network.built_from
+    assert isinstance(built_from, dict)
+    return built_from

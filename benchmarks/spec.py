@@ -1,0 +1,142 @@
+"""RunSpec: exactly one run, frozen and hashed before any heavy import."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from benchmarks import registry
+from benchmarks.config import compose, split_override
+from benchmarks.datasets.card import DatasetCard, load_card
+from benchmarks.errors import BenchmarkError
+from benchmarks.leaderboard.record import canonical_hash
+from benchmarks.settings import NUMERIC
+
+WHERE_KEYS = frozenset({"store", "if_exists", "companions", "report", "profile"})
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run: what was typed and the configuration that it resolves to.
+
+    `config_hash` covers whatever may change a number (task, model, method, data, scale, training) and neither the seed
+    nor where the run is made; `key` adds the seed and the data's fingerprint, and identifies a run in the store.
+    """
+
+    overrides: tuple[str, ...]
+    config: dict[str, Any]
+
+    @classmethod
+    def of(cls, overrides: Sequence[str]) -> RunSpec:
+        """Composes and checks a run; raises BenchmarkError before any heavy import."""
+        spec = cls(tuple(overrides), compose(overrides))
+        if problem := registry.misfit(spec.task, spec.method, spec.model):
+            raise BenchmarkError(problem)
+        if spec.task not in spec.card.task:
+            raise BenchmarkError(
+                f"Data set '{spec.card.id}' is for task {', '.join(spec.card.task)}, not for '{spec.task}'. "
+                f"`python -m benchmarks data list` shows the data sets of every task."
+            )
+        return spec
+
+    task = property(lambda self: self.config["task"]["name"])
+    method = property(lambda self: self.config["method"]["name"])
+    model = property(lambda self: self.config["model"]["name"])
+    scale = property(lambda self: self.config["scale"])
+    seed = property(lambda self: self.config["seed"])
+    protocol = property(lambda self: self.config["protocol"])
+
+    @property
+    def kind(self) -> str:
+        """compress, adapt, train or solve."""
+        return registry.entry("method", self.method).header("kind")
+
+    @cached_property
+    def card(self) -> DatasetCard:
+        """The card of the data set."""
+        return load_card(self.config["data"]["id"])
+
+    @cached_property
+    def data_options(self) -> dict[str, Any]:
+        """The reader's options."""
+        return {key: value for key, value in self.config["data"].items() if key != "id"}
+
+    @cached_property
+    def data_fingerprint(self) -> str:
+        """Which data exactly; known from the card's checksums before a byte is read."""
+        return self.card.fingerprint(self.data_options)
+
+    def settings(self, group: str) -> dict[str, Any]:
+        """The settings of a group (task, method, model) without its descriptive header."""
+        return {key: value for key, value in self.config[group].items() if key not in registry.HEADER[group] | {"name"}}
+
+    @cached_property
+    def scientific(self) -> dict[str, Any]:
+        """The part of the configuration that may change a number."""
+        trained = {key: value for key, value in self.config["trainer"].items() if key in NUMERIC}
+        parts = {
+            "task": {"name": self.task, "version": self.config["task"]["version"], **self.settings("task")},
+            "model": {"name": self.model, **self.settings("model")},
+            "method": {"name": self.method, "version": self.config["method"]["version"], **self.settings("method")},
+            "data": self.config["data"],
+            "trainer": trained if self.kind != "solve" else None,
+            "finetune": self.config["finetune"] if self.kind == "compress" else None,
+            "weights": self.weights_sha256,
+            "scale": self.scale,
+            "protocol": self.protocol,
+        }
+        return {key: value for key, value in parts.items() if value is not None}
+
+    @cached_property
+    def weights_sha256(self) -> str | None:
+        """Which weights exactly `weights=` names, None for none; raises BenchmarkError where there are no such weights."""
+        named = self.config["weights"]
+        if named is None:
+            return None
+        if named == "published":
+            if self.model not in self.card.published:
+                raise BenchmarkError(
+                    f"weights=published: the card of data set '{self.card.id}' has no published weights for model "
+                    f"'{self.model}' (it has: {', '.join(self.card.published) or 'none'}). Leave weights= out to train, or "
+                    "give a path to a safetensors file."
+                )
+            return self.card.file(self.card.published[self.model].file).sha256
+        try:
+            return hashlib.sha256(Path(named).read_bytes()).hexdigest()
+        except OSError as error:
+            raise BenchmarkError(
+                f"weights={named} cannot be read: {error.strerror}. Type weights=published or the path of a safetensors file."
+            ) from error
+
+    @cached_property
+    def config_hash(self) -> str:
+        """sha256 of the scientific configuration."""
+        return canonical_hash(self.scientific)
+
+    @cached_property
+    def key(self) -> str:
+        """Identifies the run in a store: equal commands have equal keys."""
+        return canonical_hash([self.config_hash, self.data_fingerprint, self.seed])[:24]
+
+    def derive(self, changes: Sequence[str]) -> RunSpec:
+        """The run with other choices: a changed group (`model=lr`) drops what was typed for that group.
+
+        `if_exists` is about the run that was typed: a base or companion is taken from the store where it is there.
+        """
+        groups = {split_override(change)[0] for change in changes} | {"if_exists"}
+        kept = [typed for typed in self.overrides if split_override(typed)[0].split(".")[0] not in groups]
+        return RunSpec.of([*kept, *changes])
+
+    def base(self) -> RunSpec:
+        """The run whose network `compress` and `adapt` methods start from."""
+        return self.derive(["method=none"])
+
+    def companions(self) -> dict[str, RunSpec]:
+        """The rows that this run's result is shown beside, by role, without the run itself."""
+        declared = registry.entry("task", self.task).header("companions", {}).get(self.kind, {})
+        specs = {role: self.derive(changes) for role, changes in declared.items()}
+        return {role: spec for role, spec in specs.items() if spec.key != self.key}

@@ -1,0 +1,93 @@
+"""Task: what a model must do, how it is judged, and what it offers to methods. One package each, one class each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.datasets.bundle import DataBundle, Split
+from benchmarks.datasets.open import open_bundle
+from benchmarks.errors import BenchmarkError
+from benchmarks.metric import Metric
+
+Batch = dict[str, Tensor]
+Outputs = dict[str, Tensor]
+
+
+class Task(ABC):
+    """A domain task. Its settings are those of `conf/task/<name>.yaml`; its metrics live in a module without torch."""
+
+    metrics: ClassVar[tuple[Metric, ...]]
+    """All metrics; the first is the primary one, by which epochs are chosen on the validation split."""
+
+    unit: ClassVar[str]
+    """What the bootstrap resamples, in the plural: users, scenes, subjects, images."""
+
+    target_names: ClassVar[tuple[str, ...]]
+    """Columns of a split that scoring needs and no method may answer with: labels, masks, references."""
+
+    latency_batches: ClassVar[tuple[int, ...]] = (1,)
+    """Batch sizes at which latency is measured."""
+
+    def __init__(self, **settings: Any) -> None:
+        if settings:
+            raise TypeError(f"{type(self).__name__} reads no settings: {settings}")
+
+    @property
+    def primary(self) -> Metric:
+        """The metric that ranks methods."""
+        return self.metrics[0]
+
+    def data(self, card_id: str, options: Mapping[str, Any]) -> DataBundle:
+        """The data set's folds; fetched and verified first where need be."""
+        return open_bundle(card_id, dict(options))
+
+    @abstractmethod
+    def network(self, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:
+        """A fresh network, initialised from torch's default generator."""
+
+    @abstractmethod
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """The training loss of a batch, a scalar."""
+
+    @abstractmethod
+    def predict(self, network: nn.Module, batch: Batch) -> Outputs:
+        """What a trained network answers: arrays with one row a sample."""
+
+    def analytic_flops(self, network: nn.Module) -> int:
+        """Operations per sample that a counter of matrix products does not see."""
+        return 0
+
+    def load_weights(self, network: nn.Module, path: Path) -> None:
+        """Loads published weights in their own format into the base network."""
+        raise BenchmarkError(
+            f"The task knows no published weights in the format of {path.name}; weights=PATH takes a safetensors file."
+        )
+
+    def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
+        """A user's own file as it stands and as samples without targets."""
+        raise BenchmarkError(f"The task of this run reads no files of your own yet ({path.name}).")
+
+    def write_output(self, path: Path, raw: Any, outputs: Mapping[str, np.ndarray]) -> None:
+        """A user's own file with what a trained run answers to it."""
+        raise BenchmarkError(f"The task of this run writes no files of your own yet ({path.name}).")
+
+
+def tensors(batch: Mapping[str, np.ndarray], device: torch.device | str = "cpu") -> Batch:
+    """A batch of arrays as tensors on a device; memory is shared where it can be."""
+    return {
+        name: torch.from_numpy(np.ascontiguousarray(column)).to(device, non_blocking=True)
+        for name, column in batch.items()
+    }
+
+
+def concatenate(parts: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Batches of named arrays put one after another."""
+    listed = list(parts)
+    return {name: np.concatenate([part[name] for part in listed]) for name in listed[0]}

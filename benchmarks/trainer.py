@@ -1,0 +1,329 @@
+"""The shared trainer of all gradient methods, and the only place that knows Lightning."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from benchmarks.datasets.bundle import Split, TrainingData
+from benchmarks.follower import leads
+from benchmarks.progress import Bar
+from benchmarks.task import Batch, Task, tensors
+
+LAST = "last.ckpt"
+CHECKPOINT_SECONDS = 5.0
+"""At most so much training is lost to a kill; writing after every epoch would cost small models a tenth of their time."""
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss became NaN or infinite; the run ends at once instead of training on."""
+
+
+@dataclass
+class History:
+    """One row an epoch, the best epoch (from 1), the seconds that training took, and how many epochs were resumed."""
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    seconds: float = 0.0
+    resumed_from: int = 0
+
+
+class EpochBatches:
+    """Shuffled batches of a split; the order depends on seed and epoch alone, so that a resumed run sees the same.
+
+    Processes that train together share each batch, so that their number does not change what a step sees; where it does
+    not divide the split, the first samples of the order come once more, since all must take the same number of steps.
+    """
+
+    def __init__(
+        self, split: Split, size: int, seed: int, epoch: Callable[[], int], shard: Callable[[], tuple[int, int]]
+    ) -> None:
+        self.split, self.size, self.seed, self.epoch, self.shard = split, size, seed, epoch, shard
+
+    def __len__(self) -> int:
+        _, world = self.shard()
+        return math.ceil(math.ceil(len(self.split) / world) / math.ceil(self.size / world))
+
+    def __iter__(self) -> Iterator[Batch]:
+        rank, world = self.shard()
+        order = np.random.default_rng([self.seed, self.epoch()]).permutation(len(self.split))
+        order = np.resize(order, math.ceil(len(order) / world) * world)
+        for batch in self.split.batches(math.ceil(self.size / world), order[rank::world]):
+            yield tensors(batch)
+
+
+class Training(lightning.LightningModule):
+    """A task's loss on a network, with the configured optimiser and schedule."""
+
+    def __init__(self, task: Task, network: nn.Module, plan: dict[str, Any]) -> None:
+        super().__init__()
+        self.task, self.network, self.plan = task, network, plan
+        self.forward_network = cast(nn.Module, torch.compile(network)) if plan["compile"] else network
+        self.losses: list[Tensor] = []
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        loss = self.task.loss(self.forward_network, batch)
+        # Reading a loss waits for the device, so an accelerator is asked now and then, a CPU always.
+        if (loss.device.type == "cpu" or index % 50 == 0) and not math.isfinite(float(loss.detach())):
+            raise NonFiniteLossError(
+                f"The loss is {float(loss.detach())} in epoch {self.current_epoch + 1}, step {index + 1}. {self.remedy}"
+            )
+        self.losses.append(loss.detach())
+        return loss
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a loss that is not finite."""
+        return f"Try a lower trainer.learning_rate (now {self.plan['learning_rate']}) or set trainer.gradient_clip."
+
+    def configure_optimizers(self) -> Any:
+        plan = self.plan
+        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        rate, decay = plan["learning_rate"], plan["weight_decay"]
+        # A fused step unscales the gradients itself, after the clipping that needs them unscaled.
+        fused: dict[str, Any] = {} if plan["precision"] == "16-mixed" and plan["gradient_clip"] else {"fused": True}
+        optimizer: torch.optim.Optimizer
+        if plan["optimizer"] == "sgd":
+            optimizer = torch.optim.SGD(parameters, rate, momentum=0.9, nesterov=True, weight_decay=decay)
+        else:
+            kind = torch.optim.AdamW if plan["optimizer"] == "adamw" else torch.optim.Adam
+            optimizer = kind(parameters, rate, weight_decay=decay, **fused)
+        factor = _schedule(plan, int(self.trainer.estimated_stepping_batches))
+        if factor is None:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor), "interval": "step"},
+        }
+
+
+def _schedule(plan: dict[str, Any], steps: int) -> Callable[[int], float] | None:
+    """The learning-rate factor at each step, or None where the rate is constant or falls by what validation says."""
+    kind, epochs = plan["schedule"], max(1, plan["max_epochs"])
+    floor = min(1.0, plan["min_learning_rate"] / plan["learning_rate"])
+    warmup = int(steps * plan["warmup_epochs"] / epochs)
+
+    def decay(share: float) -> float:
+        if kind == "cosine":
+            return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * share))
+        if kind == "one_cycle":
+            return max(floor, share / 0.3 if share < 0.3 else 0.5 * (1 + math.cos(math.pi * (share - 0.3) / 0.7)))
+        if kind == "step":
+            return max(floor, 0.1 ** sum(share >= milestone / epochs for milestone in plan["milestones"]))
+        return 1.0
+
+    if kind in ("none", "plateau") and not warmup:
+        return None
+    return lambda step: (step + 1) / warmup if step < warmup else decay((step - warmup) / max(1, steps - warmup))
+
+
+class Selection(lightning.Callback):
+    """Judges every epoch on validation: keeps the best weights, lowers the rate on a plateau, stops, saves, reports."""
+
+    def __init__(self, judge: Callable[[nn.Module], float], direction: str, plan: dict[str, Any], history: History,
+                 bar: Bar, checkpoints: Path | None, metric: str) -> None:  # fmt: skip
+        self.judge, self.plan, self.history, self.bar, self.metric = judge, plan, history, bar, metric
+        self.sign = 1.0 if direction == "max" else -1.0
+        self.checkpoints = checkpoints
+        self.best = -math.inf
+        self.waited = 0
+        self.best_weights: dict[str, Tensor] = {}
+        self.average: AveragedModel | None = None
+        self.average_weights: dict[str, Tensor] | None = None
+        self.started = self.saved = time.perf_counter()
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        assert isinstance(pl_module, Training)
+        if self.plan["ema_decay"] and self.average is None:
+            self.average = AveragedModel(
+                pl_module.network, multi_avg_fn=get_ema_multi_avg_fn(self.plan["ema_decay"]), use_buffers=True
+            )
+            if self.average_weights is not None:
+                self.average.load_state_dict(self.average_weights)
+        self._stop_where_patience_ends(trainer)
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
+        assert isinstance(pl_module, Training)
+        if self.average is not None:
+            self.average.update_parameters(pl_module.network)
+        self.bar.advance()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        assert isinstance(pl_module, Training)
+        judged = pl_module.network if self.average is None else self.average.module
+        judged.eval()
+        score = trainer.strategy.broadcast(self.judge(judged))
+        judged.train()
+        loss = float(torch.stack(pl_module.losses).mean()) if pl_module.losses else math.nan
+        if pl_module.losses and not math.isfinite(loss):
+            raise NonFiniteLossError(
+                f"The mean loss of epoch {trainer.current_epoch + 1} is {loss}. {pl_module.remedy}"
+            )
+        pl_module.losses.clear()
+        optimizer = trainer.optimizers[0]
+        epoch = trainer.current_epoch + 1
+        row = {
+            "epoch": epoch, "step": trainer.global_step, "train_loss": loss, f"val_{self.metric}": score,
+            "lr": optimizer.param_groups[0]["lr"], "seconds": time.perf_counter() - self.started,
+        }  # fmt: skip
+        self.history.rows.append(row)
+        for logger in trainer.loggers:
+            logger.log_metrics(row, step=trainer.global_step)
+        if (math.isfinite(score) and self.sign * score > self.best + self.plan["min_delta"]) or not self.best_weights:
+            self.best = self.sign * score if math.isfinite(score) else -math.inf
+            self.history.best_epoch, self.waited = epoch, 0
+            self.best_weights = {name: value.detach().clone() for name, value in judged.state_dict().items()}
+        else:
+            self.waited += 1
+            if self.plan["schedule"] == "plateau":
+                self._lower_rate(trainer)
+        self._stop_where_patience_ends(trainer)
+        self.bar.note(f"epoch {epoch}, validation {self.metric} {score:.4f}, best {self.sign * self.best:.4f}")
+        due = self.checkpoints is not None and time.perf_counter() - self.saved > CHECKPOINT_SECONDS
+        if trainer.strategy.broadcast(due):  # saving waits for all processes, so all must do it
+            assert self.checkpoints is not None
+            trainer.save_checkpoint(self.checkpoints / LAST)
+            self.saved = time.perf_counter()
+
+    def _lower_rate(self, trainer: lightning.Trainer) -> None:
+        least = self.plan["min_learning_rate"]
+        for group in trainer.optimizers[0].param_groups:
+            group["lr"] = max(least, 0.1 * group["lr"])
+        for config in trainer.lr_scheduler_configs:  # that of a warm-up sets the rate anew at every step
+            config.scheduler.base_lrs = [max(least, 0.1 * rate) for rate in config.scheduler.base_lrs]
+
+    def _stop_where_patience_ends(self, trainer: lightning.Trainer) -> None:
+        if self.plan["patience"] is not None and self.waited >= self.plan["patience"]:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "best": self.best, "waited": self.waited, "best_weights": self.best_weights, "rows": self.history.rows,
+            "best_epoch": self.history.best_epoch, "random": torch.get_rng_state(),
+            "average": None if self.average is None else self.average.state_dict(),
+        }  # fmt: skip
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self.waited, self.best_weights = state_dict["best"], state_dict["waited"], state_dict["best_weights"]
+        self.history.rows[:] = state_dict["rows"]
+        self.history.best_epoch = state_dict["best_epoch"]
+        self.history.resumed_from = len(self.history.rows)
+        torch.set_rng_state(state_dict["random"])
+        self.average_weights = state_dict[
+            "average"
+        ]  # Lightning restores callbacks before on_fit_start builds the average
+
+
+def fit(network: nn.Module, task: Task, data: TrainingData, plan: dict[str, Any], *, seed: int,
+        judge: Callable[[nn.Module], float], title: str, checkpoints: Path | None = None,
+        logs: Path | None = None) -> History:  # fmt: skip
+    """Trains `network` in place, leaving it in evaluation mode on the CPU with the weights of the best epoch.
+
+    `plan` holds the keys of settings.Trainer; `judge` gives the primary metric on validation. With a folder for
+    checkpoints, training that was cut off goes on from the last finished epoch, to the same result. `logs` is the folder of
+    `trainer.logger`.
+    Raises NonFiniteLossError at the first loss that is not finite.
+    """
+    history = History()
+    started = time.perf_counter()
+    if plan["max_epochs"] > 0:
+        _fit(network, task, data, plan, seed, judge, title, checkpoints, logs, history)
+        network.to("cpu")
+    history.seconds = time.perf_counter() - started
+    network.eval()
+    return history
+
+
+def _fit(network: nn.Module, task: Task, data: TrainingData, plan: dict[str, Any], seed: int,
+         judge: Callable[[nn.Module], float], title: str, checkpoints: Path | None, logs: Path | None,
+         history: History) -> None:  # fmt: skip
+    if checkpoints is not None:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+    last = checkpoints / LAST if checkpoints is not None and (checkpoints / LAST).is_file() else None
+    module = Training(task, network, plan)
+    batches = EpochBatches(
+        data.train,
+        plan["batch_size"],
+        seed,
+        lambda: trainer.current_epoch,
+        lambda: (trainer.global_rank, trainer.world_size),
+    )
+    with Bar(title, visible=plan["progress"] and leads()) as bar, _quiet():
+        selection = Selection(judge, task.primary.direction, plan, history, bar, checkpoints, task.primary.name)
+        trainer = lightning.Trainer(
+            max_epochs=plan["max_epochs"],
+            accelerator=plan["accelerator"],
+            devices=plan["devices"],
+            strategy=plan["strategy"],
+            precision=plan["precision"],
+            gradient_clip_val=plan["gradient_clip"],
+            accumulate_grad_batches=plan["accumulate"],
+            callbacks=[selection],
+            logger=_logger(plan["logger"], logs),
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+        bar.total = len(batches) * plan["max_epochs"]
+        handler = signal.getsignal(signal.SIGINT)
+        try:
+            trainer.fit(module, batches, ckpt_path=last, weights_only=True)
+        except SystemExit as stop:
+            if not isinstance(stop.__context__, KeyboardInterrupt):
+                raise
+            signal.signal(signal.SIGINT, handler)  # Lightning exits on an interrupt and ignores all that follow
+            raise KeyboardInterrupt from stop
+        network.load_state_dict(selection.best_weights)
+
+
+def _logger(name: str | None, folder: Path | None) -> Any:
+    """A Lightning logger by its short name, or False for none."""
+    if name is None:
+        return False
+    from lightning.pytorch import loggers
+
+    from benchmarks.errors import BenchmarkError
+
+    known = {
+        "csv": loggers.CSVLogger,
+        "tensorboard": loggers.TensorBoardLogger,
+        "mlflow": loggers.MLFlowLogger,
+        "wandb": loggers.WandbLogger,
+    }
+    try:
+        return known[name](save_dir=str(folder or "."))
+    except ModuleNotFoundError as error:
+        raise BenchmarkError(f"trainer.logger={name} needs a package that is not installed: {error}.") from error
+
+
+class _quiet:  # noqa: N801 - reads as a statement
+    """Silences Lightning's remarks on hardware, loaders and tips: a run has one voice, the progress bar."""
+
+    def __enter__(self) -> None:
+        self.loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
+        self.levels = [logger.level for logger in self.loggers]
+        for logger in self.loggers:
+            logger.setLevel(logging.ERROR)
+        self.caught = warnings.catch_warnings()
+        self.caught.__enter__()
+        warnings.filterwarnings("ignore", module="lightning")
+
+    def __exit__(self, *error: Any) -> None:
+        self.caught.__exit__(None, None, None)
+        for logger, level in zip(self.loggers, self.levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,116 @@
+"""The bench that a method works at: fresh, base and pretrained networks, training, and a clock for all of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from benchmarks.datasets.bundle import Fold
+from benchmarks.datasets.cache import fetch
+from benchmarks.errors import BenchmarkError
+from benchmarks.inference import collect
+from benchmarks.leaderboard.record import canonical_hash
+from benchmarks.solver import NetworkSolver, build
+from benchmarks.spec import RunSpec
+from benchmarks.task import Task
+
+if TYPE_CHECKING:
+    from benchmarks.trainer import History
+
+
+class Bench:
+    """The workbench of one fold of one run (see benchmarks.method.Workbench).
+
+    `folder` is the run's, for checkpoints and logs. `find_base` gives the id of the base run and the folder of its saved
+    solver for this fold, and trains that base first where the store lacks it; the seconds that take are the base's cost,
+    not this run's.
+    """
+
+    def __init__(
+        self, spec: RunSpec, task: Task, fold: Fold, folder: Path, find_base: Callable[[], tuple[str, Path]]
+    ) -> None:
+        self.spec, self.task, self.data, self.seed = spec, task, fold.training, spec.seed
+        self.checkpoints, self.logs = folder / "checkpoints" / fold.name, folder / "logs" / fold.name
+        self.base_run: str | None = None
+        self.histories: dict[str, History] = {}
+        self.base_seconds = 0.0
+        self.weights_used: list[dict[str, str]] = []
+        self.finetunes = spec.config["finetune"]["max_epochs"] > 0
+        self.notes: list[str] = []
+        self._find_base = find_base
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def fresh(self, **changes: Any) -> nn.Module:
+        settings = {**self.spec.settings("model"), **changes}
+        torch.manual_seed(self.seed)
+        try:
+            return build(self.task, self.spec.model, settings, self.data.schema)
+        except (TypeError, ValueError, RuntimeError) as error:
+            shown = " ".join(f"model.{key}={value}" for key, value in settings.items())
+            raise BenchmarkError(f"Model '{self.spec.model}' cannot be built with {shown}: {error}.") from error
+
+    def base(self) -> nn.Module:
+        started = time.perf_counter()
+        self.base_run, folder = self._find_base()
+        self.base_seconds += time.perf_counter() - started
+        network = NetworkSolver.load(self.task, folder).network
+        # What a method draws from here on must not depend on whether the base was trained just now or found.
+        torch.manual_seed(self.seed)
+        return network
+
+    def pretrained(self) -> nn.Module | None:
+        named = self.spec.config["weights"]
+        if named is None:
+            return None
+        network = self.fresh()
+        path = Path(named)
+        if named == "published":
+            name = self.spec.card.published[self.spec.model].file
+            path = fetch(self.spec.card, files=[name])[name]
+        if path.suffix == ".safetensors":
+            try:
+                network.load_state_dict(load_file(path))
+            except (SafetensorError, RuntimeError) as error:
+                raise BenchmarkError(f"The weights {path} do not fit model '{self.spec.model}': {error}") from error
+        else:
+            self.task.load_weights(network, path)
+        self.weights_used.append({"name": path.name, "sha256": str(self.spec.weights_sha256)})
+        return network.eval()
+
+    def fit(self, network: nn.Module, stage: str = "train") -> None:
+        from benchmarks.trainer import fit  # Lightning takes seconds to import, and loaded weights need no training
+
+        plan = dict(self.spec.config["trainer"])
+        if stage == "finetune":
+            changed = self.spec.config["finetune"]
+            plan |= {key: value for key, value in changed.items() if value is not None}
+            plan["patience"] = changed["patience"]
+        name = stage if stage not in self.histories else f"{stage}-{len(self.histories)}"
+        seed = int(canonical_hash([self.seed, name])[:8], 16)
+        torch.manual_seed(seed)
+        self.histories[name] = fit(
+            network,
+            self.task,
+            self.data,
+            plan,
+            seed=seed,
+            judge=self.judge,
+            title=f"{name} {self.spec.method} ({self.spec.model}, seed {self.seed})",
+            checkpoints=self.checkpoints / name,
+            logs=self.logs / name,
+        )
+
+    def judge(self, network: nn.Module) -> float:
+        """The primary metric on the validation split."""
+        solver = NetworkSolver(self.task, network, self.data.schema)
+        samples = collect(solver, self.data.val, self.task, self.spec.config["trainer"]["batch_size"])
+        return self.task.primary.statistic(samples).value(None)

@@ -1,0 +1,106 @@
+"""One run on several devices: shared batches, one leader that writes, followers that leave nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.datasets.bundle import Split
+from benchmarks.follower import FollowerStore, leads
+from benchmarks.leaderboard.record import Record
+from benchmarks.leaderboard.store import Store
+from benchmarks.trainer import EpochBatches
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def order(n: int, size: int, rank: int, world: int) -> list[list[int]]:
+    split = Split({"row": np.arange(n)}, np.arange(n), np.arange(n))
+    batches = EpochBatches(split, size, 3, lambda: 1, lambda: (rank, world))
+    listed = [batch["row"].tolist() for batch in batches]
+    assert len(listed) == len(batches)
+    return listed
+
+
+def test_processes_share_each_batch_of_a_single_one() -> None:
+    alone = order(24, 8, 0, 1)
+    shared = [order(24, 8, rank, 2) for rank in (0, 1)]
+    assert [sorted(one + other) for one, other in zip(*shared, strict=True)] == [sorted(batch) for batch in alone]
+
+
+@pytest.mark.parametrize("n", [21, 22, 23, 24, 25])
+def test_all_processes_take_the_same_number_of_steps_and_miss_no_sample(n: int) -> None:
+    shared = [order(n, 8, rank, 3) for rank in range(3)]
+    assert len({tuple(map(len, batches)) for batches in shared}) == 1
+    assert {row for batches in shared for batch in batches for row in batch} == set(range(n))
+
+
+@pytest.mark.parametrize(
+    ("environment", "leader"),
+    [
+        ({}, True),
+        ({"LOCAL_RANK": "0"}, True),
+        ({"LOCAL_RANK": "1"}, False),
+        ({"LOCAL_RANK": "0", "NODE_RANK": "1"}, False),
+    ],
+)
+def test_the_first_process_leads(environment: dict[str, str], leader: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "LOCAL_RANK", "NODE_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert leads() is leader
+
+
+def record(run_id: str, status: str = "running") -> Record:
+    return Record(
+        run_id=run_id, status=status, created_utc="2026-01-01T00:00:00Z", task="ctr", task_version=1, dataset="sim_clicks",
+        data_fingerprint="f", method="none", scale="smoke", seed=0, config={}, config_hash="h", key=f"key-{run_id}",
+    )  # fmt: skip
+
+
+def test_a_follower_finds_what_the_leader_stored_and_stores_nothing_there(tmp_path: Path) -> None:
+    leading = Store(tmp_path / "results")
+    leading.begin(record("one")).commit(record("one", "ok"))
+    following = FollowerStore(str(tmp_path / "results"))
+    found = following.find("key-one")
+    assert found is not None
+    assert following.folder("one") == leading.folder("one")
+    following.begin(record("two")).commit(record("two", "ok"))
+    assert following.find("key-two") is not None
+    assert following.folder("two").is_dir()
+    assert [each.run_id for each in leading.records()] == ["one"]
+
+
+def test_a_follower_goes_on_from_the_checkpoints_that_the_leader_took_up(tmp_path: Path) -> None:
+    leading = Store(tmp_path / "results")
+    draft = leading.begin(record("one"))
+    (draft.folder / "checkpoints").mkdir()
+    (draft.folder / "checkpoints" / "last.ckpt").write_bytes(b"state")
+    following = FollowerStore(str(tmp_path / "results"))
+    copied = following.resume_folder("key-one")
+    assert copied is not None
+    assert (copied / "last.ckpt").read_bytes() == b"state"
+    assert (draft.folder / "checkpoints" / "last.ckpt").exists(), "the leader still needs it"
+    assert following.resume_folder("key-two") is None
+
+
+@pytest.mark.slow
+def test_a_run_on_two_devices_leaves_the_records_of_one_process(tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "benchmarks", "task=ctr", "method=svd", "method.rank=4", "scale=smoke", "data.rows=4000",
+        "model.hidden_units=[16,16,16]", "trainer.devices=2", "trainer.accelerator=cpu", "trainer.threads=1",
+        "trainer.progress=false", "profile=none", "companions=false", "report=false",
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    store = Store(tmp_path / "results")
+    assert sorted(each.method for each in store.records()) == ["none", "svd"]
+    assert not list(store.drafts.iterdir())
+    assert done.stdout.count("record  ") == 1

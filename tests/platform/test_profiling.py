@@ -1,0 +1,193 @@
+"""Cost: parameters by storage, operations against the hand count, latency without gradients, memory in a fresh process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmarks import profiling
+from benchmarks.ctr.task import CTR
+from benchmarks.datasets.bundle import Split
+from benchmarks.models.lowrank.layers import LowRankLinear
+from benchmarks.profiling import count_flops, latency, peak_memory, profile, unique_parameters
+from benchmarks.solver import NetworkSolver, Solver, build
+from benchmarks.task import Batch, Outputs, Task
+
+
+class Plain(Task):
+    """`x` [batch, features] through a network."""
+
+    metrics = ()
+    unit = "rows"
+    target_names = ("y",)
+    latency_batches = (1, 8, 4096)
+
+    def network(self, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:
+        return nn.Linear(4, 1)
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        raise NotImplementedError
+
+    def predict(self, network: nn.Module, batch: Batch) -> Outputs:
+        assert not torch.is_grad_enabled()
+        assert "y" not in batch
+        return {"prediction": network(batch["x"])}
+
+
+def rows(features: int, n: int = 100) -> Split:
+    x = np.random.default_rng(0).normal(size=(n, features)).astype(np.float32)
+    return Split({"x": x}, np.arange(n), np.arange(n))
+
+
+def flops(network: nn.Module, features: int, n: int = 100) -> int:
+    return count_flops(NetworkSolver(Plain(), network, {}), rows(features, n), Plain()).value
+
+
+def test_a_shared_tensor_counts_once() -> None:
+    one, two = nn.Linear(5, 5, bias=False), nn.Linear(5, 5)
+    network = nn.Sequential(one, two)
+    assert unique_parameters(network) == 25 + 30
+    two.weight = one.weight
+    assert unique_parameters(network) == 25 + 5
+
+
+def test_views_of_one_storage_count_as_the_parts_that_they_are() -> None:
+    whole = torch.zeros(10)
+    network = nn.Module()
+    network.a, network.b = nn.Parameter(whole[:4]), nn.Parameter(whole[4:])
+    assert unique_parameters(network) == 10
+
+
+def test_frozen_parameters_are_stored_and_do_not_train() -> None:
+    network = nn.Linear(5, 3)
+    network.weight.requires_grad_(False)
+    assert (unique_parameters(network), unique_parameters(network, trainable=True)) == (18, 3)
+
+
+def test_operations_of_a_linear_layer_are_two_a_weight() -> None:
+    assert flops(nn.Linear(512, 512), 512) == 2 * 512 * 512
+
+
+@pytest.mark.parametrize("rank", [1, 32])
+def test_operations_of_a_factorised_layer_are_two_a_weight_of_both_factors(rank: int) -> None:
+    assert flops(LowRankLinear(512, 512, rank), 512) == 2 * 2 * 512 * rank
+
+
+def test_operations_are_of_one_sample_however_few_there_are() -> None:
+    assert flops(nn.Linear(8, 3), 8, n=1) == flops(nn.Linear(8, 3), 8, n=5) == 2 * 8 * 3
+
+
+def test_operations_that_no_counter_sees_are_the_tasks_to_add(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Plain, "analytic_flops", lambda *_: 1000)
+    assert flops(nn.Linear(8, 3), 8) == 1000 + 2 * 8 * 3
+
+
+class Watched(Solver):
+    """Writes down the batches that it is asked for."""
+
+    def __init__(self) -> None:
+        self.batches: list[np.ndarray] = []
+
+    def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        self.batches.append(batch["x"])
+        return {"prediction": batch["x"][:, 0]}
+
+    def save(self, folder: Path) -> None:
+        (folder / "solver.txt").touch()
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiling, "WARM_UP_SECONDS", 0.0)
+    monkeypatch.setattr(profiling, "MEASURE_SECONDS", 0.0)
+
+
+def test_percentiles_of_latency_are_in_order(hurried: None) -> None:
+    found = latency(Watched(), rows(4), 8)
+    assert 0 < found.p10 <= found.median <= found.p90
+    assert (found.batch, found.repeats) == (8, profiling.MIN_CALLS)
+    assert found.threads == torch.get_num_threads()
+
+
+def test_latency_is_taken_on_fresh_samples(hurried: None) -> None:
+    solver = Watched()
+    latency(solver, rows(4), 8)
+    timed = solver.batches[-profiling.MIN_CALLS :]
+    assert len({batch.tobytes() for batch in timed}) == len(timed)
+    assert {len(batch) for batch in solver.batches} == {8}
+
+
+def test_latency_of_a_network_is_taken_without_gradients(hurried: None) -> None:
+    network = nn.Linear(4, 1).train()
+    latency(NetworkSolver(Plain(), network, {}), rows(4), 8)  # Plain.predict refuses gradients
+    assert not network.training
+    assert network.weight.grad is None
+
+
+def test_batches_larger_than_the_data_are_not_timed(hurried: None, tmp_path: Path) -> None:
+    solver = NetworkSolver(Plain(), nn.Linear(4, 1), {})
+    cost = profile(solver, rows(4), Plain(), tmp_path, memory=False)
+    assert [found.batch for found in cost.latency_ms] == [1, 8]
+    assert cost.throughput == pytest.approx(1000 * 8 / cost.latency_ms[-1].median)
+
+
+def test_a_profile_adds_up(hurried: None, tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 1))
+    network.built_from = {"model": "plain", "settings": {}}  # type: ignore[assignment]
+    solver = NetworkSolver(Plain(), network, {})
+    solver.save(tmp_path)
+    cost = profile(solver, rows(4), Plain(), tmp_path, memory=False)
+    assert cost.params_total == cost.params_stored == sum(cost.parts.values()) == 15 + 4
+    assert cost.parts == {"0": 15, "1": 4}
+    assert cost.bytes_stored == (tmp_path / "weights.safetensors").stat().st_size
+    assert cost.bytes_stored >= 4 * 19
+    assert cost.peak_mem is None
+
+
+def test_a_solver_without_a_network_has_a_speed_and_no_parameters(hurried: None, tmp_path: Path) -> None:
+    cost = profile(Watched(), rows(4), Plain(), tmp_path, memory=False)
+    assert cost.params_total is None
+    assert cost.flops is None
+    assert cost.latency_ms
+
+
+def test_targets_are_not_among_the_inputs_that_are_timed(hurried: None, tmp_path: Path) -> None:
+    split = rows(4)
+    labelled = Split({**split.columns, "y": np.zeros(100, np.float32)}, split.ids, split.units)
+    cost = profile(NetworkSolver(Plain(), nn.Linear(4, 1), {}), labelled, Plain(), tmp_path, memory=False)
+    assert cost.flops is not None
+    assert "y" not in cost.flops.input_shape
+
+
+@pytest.mark.slow
+def test_peak_memory_of_a_small_network_after_a_big_one_is_small(tmp_path: Path) -> None:
+    """A process's high-water mark never falls, so both in one process would read alike."""
+    found = {}
+    ids = np.zeros((256, 2), np.int32)
+    split = Split({"ids": ids}, np.arange(256), np.arange(256))
+    for name, table in (("big", 1_000_000), ("small", 100)):
+        task = CTR()
+        settings = {"embedding_dim": 64, "regularizer": 0.0}
+        network = build(task, "fm", settings, {"cardinalities": [table, 10]})
+        folder = tmp_path / name
+        NetworkSolver(task, network, {"cardinalities": [table, 10]}).save(folder)
+        found[name] = peak_memory(task, folder, 256, split)
+        assert not (folder / "probe.npz").exists()
+    assert found["big"] is not None
+    assert found["small"] is not None
+    assert found["big"].bytes > 1_000_000 * 64 * 4
+    assert found["small"].bytes < found["big"].bytes / 4
+
+
+def test_a_probe_that_fails_is_a_missing_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "false")
+    split = Split({"ids": np.zeros((4, 2), np.int32)}, np.arange(4), np.arange(4))
+    assert peak_memory(CTR(), tmp_path, 4, split) is None
+    assert not list(tmp_path.iterdir())
