@@ -25,10 +25,18 @@ def collect(
 ) -> dict[str, np.ndarray]:
     """The samples of a split as metrics want them: ids, units, targets and the solver's answers."""
     targets = {name: split.columns[name] for name in task.target_names}
-    return {"id": split.ids, "unit": split.units, **targets, **answers(solver, inputs(split, task), batch_size, title)}
+    beside = {"condition": split.conditions, "group": split.groups}
+    kept = {name: column for name, column in beside.items() if column is not None}
+    return {
+        "id": split.ids,
+        "unit": split.units,
+        **kept,
+        **targets,
+        **answers(solver, inputs(split, task), batch_size, title),
+    }
 
 
 def inputs(split: Split, task: Task) -> Split:
     """The split as a solver may see it: without the targets, which no method may answer with."""
     seen = {name: column for name, column in split.columns.items() if name not in task.target_names}
-    return Split(seen, split.ids, split.units)
+    return Split(seen, split.ids, split.units, split.conditions, split.groups)

@@ -33,7 +33,8 @@ class AFM(Factorize):
         factors: dict[str, LinearFactors | EmbeddingFactors] = {}
         if layers:
             train = bench.data.train
-            chosen = np.random.default_rng(bench.seed).permutation(len(train))[: self.calibration_samples]
+            order = np.random.default_rng(bench.seed).permutation(len(train.starts) - 1)
+            chosen = order[np.cumsum(np.diff(train.starts)[order]) <= self.calibration_samples]
             batches = (tensors(batch) for batch in train.batches(4096, np.sort(chosen)))
             moments = collect_input_moments(
                 network, list(layers), batches, lambda batch: bench.task.predict(network, batch)
