@@ -29,7 +29,8 @@ def show(spec: RunSpec, rows: Mapping[str, Record], store: Store) -> None:
     reported = [
         row
         for row in reported_rows(spec.task)
-        if spec.card.id in (row.dataset, *row.shown_with) and row.model == spec.model
+        if spec.card.id in (row.dataset, *row.shown_with)
+        and (row.model == spec.model if row.model is not None else row.method == spec.method)
     ]
     roles = {("this run" if role == "result" else role): record for role, record in rows.items()}
     console.print(result_table(list(roles.items()), reported=reported))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.leaderboard.record import Quality
-from benchmarks.leaderboard.statistics.bootstrap import Resampler, interval
+from benchmarks.leaderboard.replicates import replicates_name
+from benchmarks.leaderboard.statistics.bootstrap import DEFAULT_SEED, Resampler, interval
 from benchmarks.metric import Metric, Samples
 
 RESAMPLES = 1000
@@ -19,7 +21,10 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Quality rows, and for every metric its bootstrap replicates with the digest of the resamples that made them."""
+    """Quality rows, and the bootstrap replicates of each by its name (see `replicates_name`).
+
+    `digest` names the resamples that made the replicates.
+    """
 
     quality: list[Quality]
     replicates: dict[str, np.ndarray]
@@ -27,36 +32,36 @@ class Evaluation:
     n_units: int
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What every metric says under one condition (None: over all): value, samples in and out, reason, replicates."""
+
+    condition: str | None
+    values: list[float]
+    counts: list[tuple[int, int]]
+    reasons: list[str | None]
+    replicates: list[np.ndarray | None]
+    n_units: int
+    digest: str
+
+
 def score(metrics: Sequence[Metric], samples: Samples, split: str, unit: str) -> Evaluation:
-    """All metrics over kept samples; the first is marked primary. No torch: this is also how a store is re-scored."""
-    resampler = Resampler(samples["unit"], RESAMPLES)
-    rows, replicates = [], {}
-    for metric in metrics:
-        statistic = metric.statistic(samples)
-        value = statistic.value(None)
-        defined = math.isfinite(value)
-        low = high = None
-        if defined and metric.intervals:
-            replicates[metric.name] = resampler.replicates(statistic.value)
-            low, high, _ = interval(replicates[metric.name])
-        rows.append(
-            Quality(
-                metric=metric.name,
-                metric_version=metric.version,
-                split=split,
-                value=value if defined else None,
-                unit=metric.unit,
-                direction=metric.direction,
-                primary=metric is metrics[0],
-                n=statistic.n,
-                dropped=statistic.dropped,
-                ci_low=low,
-                ci_high=high,
-                ci_kind=f"bootstrap-95 over {unit}, {resampler.n_units} of them" if low is not None else None,
-                reason=None if defined else statistic.reason or f"{metric.name} is {value}",
-            )
-        )
-    return Evaluation(rows, replicates, resampler.digest, resampler.n_units)
+    """All metrics over kept samples; the first is marked primary. No torch: this is also how a store is re-scored.
+
+    Where samples have a `condition`, each condition has its rows, and the row over all conditions is their plain mean, so
+    that a condition with many samples does not hide the others. Units are resampled within conditions; conditions on
+    the same units draw the same ones.
+    """
+    if "condition" not in samples:
+        parts = [_part(metrics, samples, None, Resampler(samples["unit"], RESAMPLES))]
+        return _evaluation(metrics, parts, split, unit)
+    parts = []
+    for name in dict.fromkeys(samples["condition"].tolist()):
+        rows = samples["condition"] == name
+        chosen = {key: column[rows] for key, column in samples.items()}
+        resampler = Resampler(chosen["unit"], RESAMPLES, _seed_of(chosen["unit"]))
+        parts.append(_part(metrics, chosen, str(name), resampler))
+    return _evaluation(metrics, [_mean(parts), *parts], split, unit)
 
 
 def write_replicates(folder: Path, evaluation: Evaluation) -> None:
@@ -64,3 +69,76 @@ def write_replicates(folder: Path, evaluation: Evaluation) -> None:
     arrays: dict[str, Any] = {name: values.astype(np.float32) for name, values in evaluation.replicates.items()}
     arrays |= {"digest": np.array(evaluation.digest), "n_units": np.array(evaluation.n_units)}
     np.savez_compressed(folder / "replicates.npz", **arrays)
+
+
+def _seed_of(units: np.ndarray) -> int:
+    """Independent draws for different sets of units, the same draws for the same set."""
+    names = "\n".join(np.unique(units.astype(str)))
+    return DEFAULT_SEED + int(hashlib.sha256(names.encode()).hexdigest()[:12], 16)
+
+
+def _part(metrics: Sequence[Metric], samples: Samples, condition: str | None, resampler: Resampler) -> _Part:
+    statistics = [metric.statistic(samples) for metric in metrics]
+    values = [statistic.value(None) for statistic in statistics]
+    wanted = [metric.intervals and math.isfinite(value) for metric, value in zip(metrics, values, strict=True)]
+    drawn = resampler.replicates_of([s.value for s, want in zip(statistics, wanted, strict=True) if want])
+    found = iter(drawn)
+    return _Part(
+        condition,
+        values,
+        [(statistic.n, statistic.dropped) for statistic in statistics],
+        [statistic.reason for statistic in statistics],
+        [next(found) if want else None for want in wanted],
+        resampler.n_units,
+        resampler.digest,
+    )
+
+
+def _mean(parts: Sequence[_Part]) -> _Part:
+    """The plain mean over conditions; undefined where one of them is."""
+    metrics = range(len(parts[0].values))
+    replicates: list[np.ndarray | None] = []
+    for index in metrics:
+        drawn = [found for part in parts if (found := part.replicates[index]) is not None]
+        replicates.append(np.mean(drawn, axis=0) if len(drawn) == len(parts) else None)
+    return _Part(
+        None,
+        [float(np.mean([part.values[index] for part in parts])) for index in metrics],
+        [(sum(part.counts[i][0] for part in parts), sum(part.counts[i][1] for part in parts)) for i in metrics],
+        [next((f"{part.condition}: {part.reasons[i]}" for part in parts if part.reasons[i]), None) for i in metrics],
+        replicates,
+        sum(part.n_units for part in parts),
+        hashlib.sha256("".join(part.digest for part in parts).encode()).hexdigest(),
+    )
+
+
+def _evaluation(metrics: Sequence[Metric], parts: Sequence[_Part], split: str, unit: str) -> Evaluation:
+    rows, kept = [], {}
+    for part in parts:
+        for index, metric in enumerate(metrics):
+            value, replicates = part.values[index], part.replicates[index]
+            low = high = None
+            if replicates is not None:
+                low, high, _ = interval(replicates)
+                kept[replicates_name(metric.name, part.condition)] = replicates
+            defined = math.isfinite(value)
+            n, dropped = part.counts[index]
+            rows.append(
+                Quality(
+                    metric=metric.name,
+                    metric_version=metric.version,
+                    split=split,
+                    value=value if defined else None,
+                    unit=metric.unit,
+                    direction=metric.direction,
+                    primary=index == 0,
+                    condition=part.condition,
+                    n=n,
+                    dropped=dropped,
+                    ci_low=low,
+                    ci_high=high,
+                    ci_kind=f"bootstrap-95 over {unit}, {part.n_units} of them" if low is not None else None,
+                    reason=None if defined else part.reasons[index] or f"{metric.name} is {value}",
+                )
+            )
+    return Evaluation(rows, kept, parts[0].digest, parts[0].n_units)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 BASE = "base"
 BATCH = 256
-SECONDARY = 3
+COLUMNS = 5
+"""Of other metrics and conditions together; more do not fit beside the rest."""
 
 
 def result_table(
@@ -34,41 +35,48 @@ def result_table(
 
     base = next((record for role, record in records if role == BASE), None)
     primary = next((record.primary for _, record in records if record.primary), None)
-    secondary = _secondary([record for _, record in records])
+    conditions = _conditions([record for _, record in records])
+    secondary = _secondary([record for _, record in records])[: max(1, COLUMNS - 2 - len(conditions))]
+    batch = _batch([record for _, record in records])
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("row")
     table.add_column("model")
-    for heading in (_name(primary), "to base", *map(_name, secondary), "params", f"ms @ {BATCH}", "training"):
+    headings = [_name(primary), "to base", *conditions, *map(_name, secondary), "params", f"ms @ {batch}", "training"]
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     if primary is None:
         return table
     decimals = _decimals([record.primary for _, record in records])
     for (role, record), (label, _) in zip(records, labels([record for _, record in records]), strict=True):
         cells = [_with_interval(record.primary, decimals), _difference(record, base, decimals, scores or {})]
+        cells += [numbers.fixed(_under(record, primary, condition), decimals) for condition in conditions]
         cells += [numbers.fixed(record.value(q.metric), _decimals([q])) for q in secondary]
         cells += [
             _with_ratio(numbers.count, record.cost.params_stored, base.cost.params_stored if base else None),
-            _with_ratio(numbers.milliseconds, _latency(record), _latency(base) if base else None),
+            _with_ratio(numbers.milliseconds, _latency(record, batch), _latency(base, batch) if base else None),
             numbers.seconds(record.cost.train_seconds),
         ]
         name = label if label.split()[0] == role else f"{role} ({label})"
         table.add_row(escape(name), escape(record.model or numbers.DASH), *cells)
-    _add_reported(table, reported, {record.model for _, record in records}, primary, secondary)
+    shown = {record.model for _, record in records}
+    _add_reported(table, reported, shown, primary, conditions, secondary)
     return table
 
 
-def _add_reported(
-    table: Table, reported: Sequence[Reported], models: set[str | None], primary: Quality, secondary: Sequence[Quality]
-) -> None:
+def _add_reported(table: Table, reported: Sequence[Reported], models: set[str | None], primary: Quality,
+                  conditions: Sequence[str], secondary: Sequence[Quality]) -> None:  # fmt: skip
     values = {(row.source.title, row.dataset, row.method, row.model, row.metric): row for row in reported}
-    lines = {(row.source.title, row.dataset, row.method, row.model): row for row in reported if row.model in models}
+    lines = {
+        (row.source.title, row.dataset, row.method, row.model): row for row in reported if row.model in {*models, None}
+    }
     if lines:
         table.add_section()
     for key, row in lines.items():
         figures = [values.get((*key, quality.metric)) for quality in (primary, *secondary)]
         texts = [numbers.DASH if figure is None else f"{figure.value:.6g}" for figure in figures]
         mark = "reported" if row.comparable else "reported, not comparable"
-        cells = [texts[0], numbers.DASH, *texts[1:], numbers.count(row.params), numbers.DASH, numbers.DASH]
+        gaps = [numbers.DASH] * len(conditions)
+        cells = [texts[0], numbers.DASH, *gaps, *texts[1:], numbers.count(row.params), numbers.DASH, numbers.DASH]
         table.add_row(f"{mark} ({row.dataset})", row.model or numbers.DASH, *cells, style="dim")
 
 
@@ -78,7 +86,25 @@ def _secondary(records: Sequence[Record]) -> list[Quality]:
         for quality in record.quality:
             if quality.split == "test" and quality.condition is None and not quality.primary:
                 found.setdefault(quality.metric, quality)
-    return list(found.values())[:SECONDARY]
+    return list(found.values())
+
+
+def _conditions(records: Sequence[Record]) -> list[str]:
+    """The conditions of the primary metric, where there are several and few enough for a column each."""
+    names = [q.condition for r in records for q in r.quality if q.primary and q.split == "test" and q.condition]
+    found = list(dict.fromkeys(names))
+    return found if 1 < len(found) <= COLUMNS else []
+
+
+def _under(record: Record, primary: Quality, condition: str) -> float | None:
+    wanted = (primary.metric, primary.split, condition)
+    return next((q.value for q in record.quality if (q.metric, q.split, q.condition) == wanted), None)
+
+
+def _batch(records: Sequence[Record]) -> int:
+    """The batch size at which latency is shown: 256, or the largest that was measured."""
+    sizes = {latency.batch for record in records for latency in record.cost.latency_ms}
+    return BATCH if BATCH in sizes or not sizes else max(sizes)
 
 
 def _difference(record: Record, base: Record | None, decimals: int, scores: Mapping[str, RunScore]) -> str:
@@ -109,8 +135,8 @@ def _with_ratio(show: Callable[[float | None], str], value: float | None, base: 
     return f"{show(value)} {numbers.ratio(value, base)}".rstrip()
 
 
-def _latency(record: Record) -> float | None:
-    return next((latency.median for latency in record.cost.latency_ms if latency.batch == BATCH), None)
+def _latency(record: Record, batch: int) -> float | None:
+    return next((latency.median for latency in record.cost.latency_ms if latency.batch == batch), None)
 
 
 def _decimals(qualities: Sequence[Quality | None]) -> int:

@@ -61,10 +61,20 @@ def facts() -> Facts:
             domain=entry.header("domain", ""),
             seeds=entry.header("seeds", 1),
             methods=tuple(registry.methods_for(name)),
+            bases=_bases(entry),
         )
         for name, entry in registry.entries("task").items()
     }
     return Facts(tasks, {name: read_card(name) for name in cards()})
+
+
+def _bases(task: registry.Entry) -> dict[str, str]:
+    """By kind of method the method that the task's companion `base` names."""
+    named = {kind: companions.get("base", []) for kind, companions in task.header("companions", {}).items()}
+    found = {
+        kind: [each.partition("=")[2] for each in base if each.startswith("method=")] for kind, base in named.items()
+    }
+    return {kind: methods[0] for kind, methods in found.items() if methods}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,13 +9,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """A task's own words: what it is, how many seeds a row should have, and which methods fit it (for the coverage)."""
+    """A task's own words: what it is, how many seeds a row should have, which methods fit it (for the coverage), and by
+    kind of method the method whose row a result is compared with."""
 
     name: str
     summary: str = ""
     domain: str = ""
     seeds: int = 1
     methods: tuple[str, ...] = ()
+    bases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

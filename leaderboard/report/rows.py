@@ -28,7 +28,13 @@ class Run:
     @cached_property
     def score(self) -> RunScore | None:
         """The replicates of the primary metric, None where there are none."""
-        return run_score(self.store, self.record, self.record.primary)
+        return self.score_under(None)
+
+    def score_under(self, condition: str | None) -> RunScore | None:
+        """The replicates of the primary metric under a condition (None: over all), None where there are none."""
+        if self.record.primary is None:
+            return None
+        return run_score(self.store, self.record, find_quality(self.record, self.record.primary.metric, condition))
 
     @property
     def hardware(self) -> tuple[str, str]:
@@ -59,8 +65,9 @@ class Figure:
 class Row:
     """One configuration in one cell.
 
-    `runs` holds the latest ok run of each seed, `gaps` what keeps the row incomplete. `difference` is of the primary
-    metric to `base`, and `verdict` one of better, worse, tie, differs; None where the difference cannot be tested.
+    `runs` holds the latest ok run of each seed, `gaps` what keeps the row incomplete. `conditions` holds the primary
+    metric under each condition. `difference` is of the primary metric to `base`, and `verdict` one of better, worse, tie,
+    differs; None where the difference cannot be tested. `differences` are those under each condition.
     """
 
     method: str
@@ -73,8 +80,10 @@ class Row:
     metrics: Mapping[str, Figure]
     cost: Mapping[str, Figure]
     latency: Mapping[int, Figure]
+    conditions: Mapping[str, Figure] = field(default_factory=dict)
     base: Row | None = None
     difference: Difference | None = None
+    differences: Mapping[str, Difference] = field(default_factory=dict)
     verdict: str | None = None
 
     @property
@@ -85,7 +94,11 @@ class Row:
     @property
     def scores(self) -> dict[int, RunScore] | None:
         """Replicates by seed; None unless every seed has them."""
-        scores = {run.record.seed: run.score for run in self.runs}
+        return self.scores_under(None)
+
+    def scores_under(self, condition: str | None) -> dict[int, RunScore] | None:
+        """Replicates under a condition by seed; None unless every seed has them."""
+        scores = {run.record.seed: run.score if condition is None else run.score_under(condition) for run in self.runs}
         return {seed: score for seed, score in scores.items() if score} if all(scores.values()) else None
 
     @property
@@ -106,12 +119,14 @@ COSTS: dict[str, Callable[[Record], float | None]] = {
 
 @dataclass
 class Plan:
-    """What the rows of a cell share: metrics with the version shown, batch sizes, hardware of latencies, lost runs."""
+    """What the rows of a cell share: metrics with the version shown, conditions of the primary one, batch sizes, hardware
+    of latencies, lost runs."""
 
     primary: Quality | None
     metrics: list[Quality]
     batches: list[int]
     hardware: tuple[str, str] | None
+    conditions: list[str] = field(default_factory=list)
     seeds: int = 1
     failed: Mapping[tuple[Any, ...], list[Record]] = field(default_factory=dict)
 
@@ -163,32 +178,33 @@ def _row(runs: Sequence[Run], label: tuple[str, str], plan: Plan) -> Row:
         runs=tuple(runs),
         gaps=tuple(gaps),
         primary=_primary(runs, plan),
+        conditions={name: _primary(runs, plan, name) for name in plan.conditions},
         metrics={wanted.metric: _metric(runs, wanted) for wanted in plan.metrics},
         cost={name: over_seeds(runs, pick) for name, pick in COSTS.items()},
         latency={batch: _latency(runs, batch, plan) for batch in plan.batches},
     )
 
 
-def _primary(runs: Sequence[Run], plan: Plan) -> Figure:
+def _primary(runs: Sequence[Run], plan: Plan, condition: str | None = None) -> Figure:
     if plan.primary is None:
         return Figure(None, reason="no primary metric was measured")
-    figure = _metric(runs, plan.primary)
+    figure = _metric(runs, plan.primary, condition)
     if figure.value is None:
         return figure
-    scores = [run.score for run in runs]
+    scores = [run.score if condition is None else run.score_under(condition) for run in runs]
     if all(scores) and len({score.digest for score in scores if score}) == 1:
         known = [score for score in scores if score]
         low, high, _ = hierarchical_interval(
             np.stack([score.replicates for score in known]), np.array([score.value for score in known])
         )
         return Figure(figure.value, figure.std, figure.n, low, high)
-    if len(runs) == 1 and (quality := runs[0].record.primary):
+    if len(runs) == 1 and (quality := find_quality(runs[0].record, plan.primary.metric, condition)):
         return Figure(figure.value, None, 1, quality.ci_low, quality.ci_high)
     return figure
 
 
-def _metric(runs: Sequence[Run], wanted: Quality) -> Figure:
-    found = {run.record.run_id: _quality(run.record, wanted.metric) for run in runs}
+def _metric(runs: Sequence[Run], wanted: Quality, condition: str | None = None) -> Figure:
+    found = {run.record.run_id: find_quality(run.record, wanted.metric, condition) for run in runs}
     measured = [quality for quality in found.values() if quality]
     if any(quality.metric_version != wanted.metric_version for quality in measured):
         return Figure(None, reason=f"measured with another version than {wanted.metric_version}: rescore this run")
@@ -196,8 +212,9 @@ def _metric(runs: Sequence[Run], wanted: Quality) -> Figure:
     return over_seeds(runs, lambda record: q.value if (q := found[record.run_id]) else None, reason)
 
 
-def _quality(record: Record, metric: str) -> Quality | None:
-    return next((q for q in record.quality if (q.metric, q.split, q.condition) == (metric, "test", None)), None)
+def find_quality(record: Record, metric: str, condition: str | None = None) -> Quality | None:
+    """The row of a metric on the test split, over all conditions or under one."""
+    return next((q for q in record.quality if (q.metric, q.split, q.condition) == (metric, "test", condition)), None)
 
 
 def _latency(runs: Sequence[Run], batch: int, plan: Plan) -> Figure:

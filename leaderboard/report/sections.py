@@ -16,7 +16,7 @@ from benchmarks.leaderboard.statistics.paired import Difference, holm, paired_di
 from benchmarks.leaderboard.store import Store
 
 BASE = "none"
-"""The method whose rows the others are compared with: the uncompressed network."""
+"""The method whose rows the others are compared with, where the task names no other: the uncompressed network."""
 
 LEVEL = 0.05
 SCALES = ("paper", "small", "smoke")
@@ -106,7 +106,7 @@ def _section(runs: list[Run], facts: Facts, reported: Sequence[Reported]) -> Sec
     unranked = _why_unranked(runs)
     rows = build_rows(ok, plan)
     if unranked is None:
-        rows = _ranked(_with_differences(rows, plan), plan)
+        rows = _ranked(_with_differences(rows, plan, facts.task(first.task)), plan)
     shown = [row for row in reported if row.task == first.task and first.dataset in (row.dataset, *row.shown_with)]
     return Section(
         task=facts.task(first.task),
@@ -123,8 +123,11 @@ def _section(runs: list[Run], facts: Facts, reported: Sequence[Reported]) -> Sec
 
 def _plan(ok: Sequence[Run], task: TaskFacts, failures: Sequence[Run]) -> Plan:
     newest: dict[str, Quality] = {}
+    conditions: dict[str, None] = {}
     for run in ok:
         for quality in run.record.quality:
+            if quality.split == "test" and quality.primary and quality.condition is not None:
+                conditions.setdefault(quality.condition)
             if quality.split == "test" and quality.condition is None:
                 known = newest.setdefault(quality.metric, quality)
                 if quality.metric_version > known.metric_version:
@@ -138,6 +141,7 @@ def _plan(ok: Sequence[Run], task: TaskFacts, failures: Sequence[Run]) -> Plan:
         primary=primary,
         metrics=[quality for quality in newest.values() if quality is not primary],
         batches=sorted({latency.batch for run in ok for latency in run.record.cost.latency_ms}),
+        conditions=list(conditions) if len(conditions) > 1 else [],
         hardware=max(machines, key=lambda machine: (machines[machine], machine)) if machines else None,
         seeds=task.seeds,
         failed=failed,
@@ -155,39 +159,49 @@ def _why_unranked(runs: Sequence[Run]) -> str | None:
     return None
 
 
-def _with_differences(rows: list[Row], plan: Plan) -> list[Row]:
+def _with_differences(rows: list[Row], plan: Plan, task: TaskFacts) -> list[Row]:
     """Adds the paired difference of each row to its base, with Holm's correction over all of them."""
-    bases = {row: _base_of(row, rows) for row in rows}
+    bases = {row: _base_of(row, rows, task) for row in rows}
     found = {row: difference for row in rows if (difference := _difference(row, bases[row])) is not None}
     tested = {row: difference.p for row, difference in found.items() if difference.p is not None}
     for row, p in zip(tested, holm(list(tested.values())).tolist(), strict=True):
         found[row] = replace(found[row], p_holm=p)
-    return [
-        replace(row, base=bases[row], difference=found[row], verdict=_verdict(found[row], plan))
-        if row in found
-        else row
-        for row in rows
-    ]
+    shown = []
+    for row in rows:
+        base, difference = bases[row], found.get(row)
+        if base is not None and difference is not None:
+            under = {name: each for name in plan.conditions if (each := _difference(row, base, name)) is not None}
+            verdict = _verdict(difference, plan)
+            row = replace(row, base=base, difference=difference, differences=under, verdict=verdict)
+        shown.append(row)
+    return shown
 
 
-def _base_of(row: Row, rows: Sequence[Row]) -> Row | None:
-    """The row of the run that this one started from, or the only uncompressed row of its model."""
-    if row.method == BASE:
+def _base_of(row: Row, rows: Sequence[Row], task: TaskFacts) -> Row | None:
+    """The row of the run that this one started from, or the only row of the task's base method for its model."""
+    method = task.bases.get(str(row.record.config.get("method", {}).get("kind")), BASE)
+    if row.method == method:
         return None
     started_from = {run.record.base_run for run in row.runs}
     for other in rows:
         if other is not row and started_from & {run.record.run_id for run in other.runs}:
             return other
-    plain = [other for other in rows if (other.method, other.model) == (BASE, row.model)]
+    plain = [other for other in rows if other.method == method and other.model in (row.model, None)]
     return plain[0] if len(plain) == 1 else None
 
 
-def _difference(row: Row, base: Row | None) -> Difference | None:
-    if base is None or row.primary.value is None or base.primary.value is None:
+def _difference(row: Row, base: Row | None, condition: str | None = None) -> Difference | None:
+    if base is None:
         return None
-    if row.scores and base.scores:
-        return paired_difference(row.scores, base.scores)
-    return Difference(row.primary.value - base.primary.value, reason="no replicates are stored, so nothing is tested")
+    mine, other = (
+        (row.primary, base.primary) if condition is None else (row.conditions[condition], base.conditions[condition])
+    )
+    if mine.value is None or other.value is None:
+        return None
+    ours, theirs = row.scores_under(condition), base.scores_under(condition)
+    if ours and theirs:
+        return paired_difference(ours, theirs)
+    return Difference(mine.value - other.value, reason="no replicates are stored, so nothing is tested")
 
 
 def _verdict(difference: Difference, plan: Plan) -> str | None:

@@ -73,6 +73,7 @@ def _builders(section: Section) -> list[tuple[Column, Callable[[Row], Cell]]]:
         found.append(_primary(section, section.primary))
         if not section.unranked:
             found.append(_difference(section, section.primary))
+        found += [_condition(section, section.primary, name) for name in section.plan.conditions]
     found += [_metric(section, quality) for quality in section.plan.metrics]
     found += [_cost(name) for name in NAMES]
     found += [_latency(section, batch) for batch in section.plan.batches]
@@ -139,6 +140,29 @@ def _difference(section: Section, quality: Quality) -> tuple[Column, Callable[[R
 
     explanation = f"{quality.metric} less that of the base row; p after Holm's correction"
     return Column("difference", "to base", explanation), build
+
+
+def _condition(section: Section, quality: Quality, name: str) -> tuple[Column, Callable[[Row], Cell]]:
+    decimals = _decimals([row.conditions[name] for row in section.rows])
+
+    def build(row: Row) -> Cell:
+        figure, found = row.conditions[name], row.differences.get(name)
+        if figure.value is None:
+            return _missing(figure)
+        title = ""
+        if figure.low is not None:
+            interval = f"{numbers.fixed(figure.low, decimals)} to {numbers.fixed(figure.high, decimals)}"
+            title = f"95 % interval {interval}"
+        note = ""
+        if found is not None and found.difference is not None:
+            note = numbers.signed(found.difference, decimals)
+            if found.ci_low is not None:
+                interval = f"{numbers.signed(found.ci_low, decimals)} to {numbers.signed(found.ci_high, decimals)}"
+                note = f"{note} ({interval})"
+        return Cell(numbers.fixed(figure.value, decimals), figure.value, title, note)
+
+    explanation = f"{quality.metric} under the condition {name}; below it the difference to base, paired, 95 % interval"
+    return Column(f"condition_{name}", name, explanation, direction=quality.direction), build
 
 
 def _metric(section: Section, quality: Quality) -> tuple[Column, Callable[[Row], Cell]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -79,10 +79,16 @@ class Resampler:
         `statistic` gets float64 sample weights. NaN marks a resample for which it is undefined (an AUC without
         negatives). With fewer than two units all are NaN: one unit tells nothing about others.
         """
-        if self.n_units < 2:
-            return np.full(self.resamples, np.nan)
-        values = (statistic(weights.astype(np.float64)) for weights in self)
-        return np.fromiter(values, dtype=np.float64, count=self.resamples)
+        return self.replicates_of([statistic])[0]
+
+    def replicates_of(self, statistics: Sequence[Callable[[np.ndarray | None], float]]) -> np.ndarray:
+        """The replicates of several statistics, [statistics, resamples]; each resample is drawn once for all."""
+        values = np.full((len(statistics), self.resamples), np.nan)
+        if self.n_units >= 2 and statistics:
+            for b, weights in enumerate(self):
+                drawn = weights.astype(np.float64)
+                values[:, b] = [statistic(drawn) for statistic in statistics]
+        return values
 
 
 def interval(replicates: np.ndarray, level: float = 0.95) -> Interval:

@@ -72,7 +72,7 @@ def test_a_spawned_process_imports_the_same_packages(tmp_path: Path) -> None:
         (["--version"], (*HEAVY, "numpy", "yaml")),
         (["list"], (*HEAVY, "numpy", "msgspec")),
         (["data", "list"], HEAVY),
-        (["report"], ("torch", "lightning", "hydra", "scipy")),
+        (["report"], ("torch", "lightning", "hydra")),  # SciPy where a p value is smaller than the resamples resolve
         (["verify"], ("torch", "lightning", "hydra", "scipy")),
     ],
 )
