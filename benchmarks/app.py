@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.config import MODULE, expand, register
-from benchmarks.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError, Misfit
 from benchmarks.spec import RunSpec
 
 HYDRA_FLAGS = ("-m", "--multirun", "--cfg", "-c", "--info", "-i", "--hydra-help", "--package", "-p", "--resolve")
@@ -62,20 +62,34 @@ def _hydra(argv: Sequence[str]) -> int:
     overrides = [word for word in typed_pairs if not word.startswith("hydra")]
     sweep = any(word in ("-m", "--multirun") for word in argv)
     points = expand(overrides) if sweep else [overrides]
+    misfits = []
     for point in points:
-        spec = RunSpec.of(point)
+        try:
+            spec = RunSpec.of(point)
+        except Misfit as problem:
+            misfits.append(problem)
+            continue
         if sweep and spec.config["trainer"]["devices"] > 1:
             raise BenchmarkError(
                 f"trainer.devices={spec.config['trainer']['devices']} in a sweep: the processes of one run would repeat "
                 f"the whole sweep. "
                 f"Give each run one device, or type one run: python -m benchmarks {' '.join(point)}"
             )
+    if len(misfits) == len(points):
+        raise misfits[0]
     register()
 
     @hydra.main(config_path=f"pkg://{MODULE}", config_name="config", version_base="1.3")
     def job(_: object) -> None:
         typed = list(HydraConfig.get().overrides.task)
-        if run_one(typed):
+        try:
+            failed = run_one(typed)
+        except Misfit as problem:
+            if not sweep:
+                raise
+            print(f"skipped: {' '.join(typed)}. {problem}", file=sys.stderr)
+            return
+        if failed:
             raise RuntimeError(f"The run {' '.join(typed)} failed; its record says why.")
 
     _chdir_free()

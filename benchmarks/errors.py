@@ -10,6 +10,10 @@ class BenchmarkError(Exception):
     """A mistake that the user can mend. Its text is printed without a traceback, and the process exits with 1."""
 
 
+class Misfit(BenchmarkError):
+    """A task, method, model or data set that do not go together: an error alone, a skipped point in a sweep."""
+
+
 def nearest(given: str, allowed: Iterable[str]) -> str | None:
     """The allowed name most like `given`, or None where nothing is alike."""
     close = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.5)

@@ -22,6 +22,8 @@ class Workbench(Protocol):
     task: Task
     data: TrainingData
     seed: int
+    protocol: str
+    """`suite`, or `upstream` for whatever the official code does otherwise."""
     finetunes: bool
     """Whether fine-tuning follows compression."""
 
@@ -30,6 +32,9 @@ class Workbench(Protocol):
 
     def fresh(self, **changes: object) -> nn.Module:
         """A new network of the configured model, with some of its settings changed."""
+
+    def build(self, network: str, **settings: object) -> nn.Module:
+        """A new network of the task by its name, for methods that bring their own."""
 
     def base(self) -> nn.Module:
         """The trained base network (from the store where it is there, else trained now); a copy of its own."""

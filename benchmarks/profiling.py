@@ -26,6 +26,7 @@ from benchmarks.solver import NetworkSolver, Solver
 from benchmarks.task import Task, tensors
 
 CONVENTION = "2 per multiply-add; matrix products, convolutions and attention, and the task's analytic terms"
+NORMALISATION = nn.modules.batchnorm._NormBase
 WARM_UP_SECONDS, MEASURE_SECONDS = 0.3, 1.0
 MIN_CALLS, MAX_CALLS = 30, 3000
 
@@ -36,7 +37,8 @@ def profile(solver: Solver, split: Split, task: Task, folder: Path, *, memory: b
     cost = Cost(bytes_stored=sum(file.stat().st_size for file in folder.rglob("*.safetensors")))
     if isinstance(solver, NetworkSolver):
         network = solver.network
-        cost.params_total = cost.params_stored = unique_parameters(network)
+        cost.params_total = unique_parameters(network)
+        cost.params_stored = cost.params_total + stored_constants(network)
         cost.params_trainable = unique_parameters(network, trainable=True)
         cost.parts = {name: count for name, part in network.named_children() if (count := unique_parameters(part))}
         cost.flops = count_flops(solver, split, task)
@@ -59,10 +61,21 @@ def unique_parameters(module: nn.Module, trainable: bool = False) -> int:
     return sum(places.values())
 
 
+def stored_constants(network: nn.Module) -> int:
+    """Numbers in buffers that must be shipped: bases, anchors. Those of a normalisation fold into the weights beside it."""
+    return sum(
+        value.numel()
+        for module in network.modules()
+        if not isinstance(module, NORMALISATION)
+        for name, value in module.named_buffers(recurse=False)
+        if value.is_floating_point() and name not in module._non_persistent_buffers_set
+    )
+
+
 def count_flops(solver: NetworkSolver, split: Split, task: Task) -> Flops:
     """Operations of one sample, counted over a batch of 16 so that what is shared by a batch is spread over it."""
     size = min(16, len(split))
-    batch = split.take(np.arange(size)).columns
+    batch = split.batch(np.arange(size))
     shapes = {name: list(value.shape[1:]) for name, value in batch.items()}
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         task.predict(solver.network, tensors(batch, solver.device))
@@ -74,7 +87,7 @@ def latency(solver: Solver, split: Split, batch_size: int) -> Latency:
     """Wall time of a prediction call, median and 10th and 90th percentile."""
     device = getattr(solver, "device", torch.device("cpu"))
     random = np.random.default_rng(0)
-    batches = [split.take(random.integers(0, len(split), batch_size)).columns for _ in range(64)]
+    batches = [split.batch(random.integers(0, len(split), batch_size)) for _ in range(64)]
     for batch in _for_seconds(batches, WARM_UP_SECONDS, 10, MAX_CALLS):
         solver.predict(batch)
     times = []
@@ -116,7 +129,7 @@ def peak_memory(task: Task, folder: Path, batch_size: int, split: Split) -> Memo
 
     A process's high-water mark never falls, so a second run in this process would report the first one's memory.
     """
-    batch: dict[str, Any] = dict(split.take(np.arange(min(batch_size, len(split)))).columns)
+    batch: dict[str, Any] = dict(split.batch(np.arange(min(batch_size, len(split)))))
     probe = folder / "probe.npz"
     np.savez(probe, **batch)
     command = [sys.executable, "-m", "benchmarks.memory_probe", type(task).__module__, str(folder), str(probe)]

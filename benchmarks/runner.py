@@ -200,8 +200,9 @@ def _bench(spec: RunSpec, task: Task, fold: Fold, store: Store, folder: Path) ->
 
 
 def _begin(spec: RunSpec) -> Record:
+    name = "-".join(filter(None, (spec.method, spec.model)))
     return Record(
-        run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{spec.method}-{spec.model}-s{spec.seed}-{uuid.uuid4().hex[:6]}",
+        run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{name}-s{spec.seed}-{uuid.uuid4().hex[:6]}",
         status="running",
         created_utc=_now(),
         task=spec.task,
@@ -296,9 +297,9 @@ def _profile(spec: RunSpec, solver: Solver, bundle: DataBundle, task: Task, fold
 
 def _write_samples(folder: Path, samples: dict[str, np.ndarray], task: Task, evaluation: Evaluation) -> None:
     """Our answers apart from the data's targets: the first may be published, the second are not ours."""
-    theirs = {"unit", *task.target_names}
+    theirs = {"unit", "condition", "group", *task.target_names}
     answers: dict[str, Any] = {name: value for name, value in samples.items() if name not in theirs}
-    targets: dict[str, Any] = {name: samples[name] for name in sorted({"id", *theirs})}
+    targets: dict[str, Any] = {name: value for name, value in samples.items() if name in {"id", *theirs}}
     np.savez_compressed(folder / "predictions.npz", **answers)
     np.savez_compressed(folder / "targets.npz", **targets)
     write_replicates(folder, evaluation)
@@ -307,7 +308,10 @@ def _write_samples(folder: Path, samples: dict[str, np.ndarray], task: Task, eva
 def _write_history(folder: Path, benches: list[Bench]) -> None:
     """history.csv: one row an epoch over all folds and stages."""
     rows: list[dict[str, Any]] = [
-        {"stage": name, **row} for bench in benches for name, history in bench.histories.items() for row in history.rows
+        {"fold": bench.fold, "stage": name, **row}
+        for bench in benches
+        for name, history in bench.histories.items()
+        for row in history.rows
     ]
     if rows:
         with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:

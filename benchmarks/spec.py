@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks import registry
 from benchmarks.config import compose, split_override
 from benchmarks.datasets.card import DatasetCard, load_card
-from benchmarks.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError, Misfit
 from benchmarks.leaderboard.record import canonical_hash
 from benchmarks.settings import NUMERIC
 
@@ -33,11 +33,14 @@ class RunSpec:
     @classmethod
     def of(cls, overrides: Sequence[str]) -> RunSpec:
         """Composes and checks a run; raises BenchmarkError before any heavy import."""
-        spec = cls(tuple(overrides), compose(overrides))
+        config = compose(overrides)
+        if not registry.entry("method", config["method"]["name"]).header("requires"):
+            config["model"] = None  # it acts on no network, so the same run is not made once for every model
+        spec = cls(tuple(overrides), config)
         if problem := registry.misfit(spec.task, spec.method, spec.model):
-            raise BenchmarkError(problem)
+            raise Misfit(problem)
         if spec.task not in spec.card.task:
-            raise BenchmarkError(
+            raise Misfit(
                 f"Data set '{spec.card.id}' is for task {', '.join(spec.card.task)}, not for '{spec.task}'. "
                 f"`python -m benchmarks data list` shows the data sets of every task."
             )
@@ -45,7 +48,7 @@ class RunSpec:
 
     task = property(lambda self: self.config["task"]["name"])
     method = property(lambda self: self.config["method"]["name"])
-    model = property(lambda self: self.config["model"]["name"])
+    model = property(lambda self: self.config["model"] and self.config["model"]["name"])
     scale = property(lambda self: self.config["scale"])
     seed = property(lambda self: self.config["seed"])
     protocol = property(lambda self: self.config["protocol"])
@@ -72,7 +75,8 @@ class RunSpec:
 
     def settings(self, group: str) -> dict[str, Any]:
         """The settings of a group (task, method, model) without its descriptive header."""
-        return {key: value for key, value in self.config[group].items() if key not in registry.HEADER[group] | {"name"}}
+        section = self.config[group] or {}
+        return {key: value for key, value in section.items() if key not in registry.HEADER[group] | {"name"}}
 
     @cached_property
     def scientific(self) -> dict[str, Any]:
@@ -80,7 +84,7 @@ class RunSpec:
         trained = {key: value for key, value in self.config["trainer"].items() if key in NUMERIC}
         parts = {
             "task": {"name": self.task, "version": self.config["task"]["version"], **self.settings("task")},
-            "model": {"name": self.model, **self.settings("model")},
+            "model": {"name": self.model, **self.settings("model")} if self.model else None,
             "method": {"name": self.method, "version": self.config["method"]["version"], **self.settings("method")},
             "data": self.config["data"],
             "trainer": trained if self.kind != "solve" else None,
@@ -132,11 +136,14 @@ class RunSpec:
         return RunSpec.of([*kept, *changes])
 
     def base(self) -> RunSpec:
-        """The run whose network `compress` and `adapt` methods start from."""
-        return self.derive(["method=none"])
+        """The run whose network `compress` and `adapt` methods start from, as the task declares it."""
+        return self.derive(self._declared().get("base", ["method=none"]))
 
     def companions(self) -> dict[str, RunSpec]:
         """The rows that this run's result is shown beside, by role, without the run itself."""
-        declared = registry.entry("task", self.task).header("companions", {}).get(self.kind, {})
-        specs = {role: self.derive(changes) for role, changes in declared.items()}
+        specs = {role: self.derive(changes) for role, changes in self._declared().items()}
         return {role: spec for role, spec in specs.items() if spec.key != self.key}
+
+    def _declared(self) -> dict[str, list[str]]:
+        """The task's companions for this kind of method: by role, what to change in the command."""
+        return registry.entry("task", self.task).header("companions", {}).get(self.kind, {})

@@ -37,6 +37,7 @@ class Bench:
         self, spec: RunSpec, task: Task, fold: Fold, folder: Path, find_base: Callable[[], tuple[str, Path]]
     ) -> None:
         self.spec, self.task, self.data, self.seed = spec, task, fold.training, spec.seed
+        self.protocol, self.fold = spec.protocol, fold.name
         self.checkpoints, self.logs = folder / "checkpoints" / fold.name, folder / "logs" / fold.name
         self.base_run: str | None = None
         self.histories: dict[str, History] = {}
@@ -44,19 +45,23 @@ class Bench:
         self.weights_used: list[dict[str, str]] = []
         self.finetunes = spec.config["finetune"]["max_epochs"] > 0
         self.notes: list[str] = []
+        where = fold.name if fold.name != "all" else None
+        self.title = ", ".join(filter(None, (spec.model, where, f"seed {spec.seed}")))
         self._find_base = find_base
 
     def note(self, text: str) -> None:
         self.notes.append(text)
 
     def fresh(self, **changes: Any) -> nn.Module:
-        settings = {**self.spec.settings("model"), **changes}
+        return self.build(self.spec.model, **{**self.spec.settings("model"), **changes})
+
+    def build(self, network: str, **settings: Any) -> nn.Module:
         torch.manual_seed(self.seed)
         try:
-            return build(self.task, self.spec.model, settings, self.data.schema)
+            return build(self.task, network, settings, self.data.schema)
         except (TypeError, ValueError, RuntimeError) as error:
             shown = " ".join(f"model.{key}={value}" for key, value in settings.items())
-            raise BenchmarkError(f"Model '{self.spec.model}' cannot be built with {shown}: {error}.") from error
+            raise BenchmarkError(f"Model '{network}' cannot be built with {shown}: {error}.") from error
 
     def base(self) -> nn.Module:
         started = time.perf_counter()
@@ -104,7 +109,7 @@ class Bench:
             plan,
             seed=seed,
             judge=self.judge,
-            title=f"{name} {self.spec.method} ({self.spec.model}, seed {self.seed})",
+            title=f"{name} {self.spec.method} ({self.title})",
             checkpoints=self.checkpoints / name,
             logs=self.logs / name,
         )

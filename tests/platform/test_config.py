@@ -12,11 +12,12 @@ from hydra.core.config_store import ConfigStore
 
 from benchmarks.config import choices, expand
 from benchmarks.errors import BenchmarkError
-from benchmarks.registry import entries
+from benchmarks.registry import entries, tasks_for
 from benchmarks.spec import RunSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = sorted(entries("method"))
+TASK_OF = {method: tasks_for(method)[0] for method in METHODS}
 
 
 def refusal(*words: str) -> str:
@@ -242,7 +243,7 @@ def test_every_method_composes_and_reads_all_keys_of_its_file(method: str) -> No
 
     from benchmarks.method import Method
 
-    spec = RunSpec.of(["scale=smoke", f"method={method}"])
+    spec = RunSpec.of(["scale=smoke", f"task={TASK_OF[method]}", f"method={method}"])
     kind = entries("method")[method].load(Method)
     assert {field.name for field in fields(kind)} == set(spec.settings("method"))
 

@@ -20,14 +20,12 @@ from safetensors.torch import load_file
 from benchmarks import profiling, provenance, registry, runner, scoring, trainer
 from benchmarks.ctr.metrics import METRICS
 from benchmarks.ctr.task import CTR
-from benchmarks.datasets.bundle import DataBundle, Fold, Split, TrainingData
+from benchmarks.datasets.bundle import DataBundle, Fold, TrainingData
 from benchmarks.datasets.open import open_bundle
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.record import Record
 from benchmarks.leaderboard.store import Store
 from benchmarks.methods.svd import SVD
-from benchmarks.profiling import unique_parameters
-from benchmarks.solver import NetworkSolver
 from benchmarks.spec import RunSpec
 from benchmarks.workbench import Bench
 
@@ -37,7 +35,6 @@ WORDS = (
     "trainer.batch_size=1024", "trainer.max_epochs=1", "finetune.max_epochs=1", "trainer.progress=false",
     "trainer.accelerator=cpu", "trainer.threads=1", "profile=none",
 )  # fmt: skip
-METHODS = registry.methods_for("ctr")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -291,53 +288,12 @@ def test_a_mistake_of_the_user_leaves_nothing_behind_and_trains_nothing(
     assert fits == []
 
 
-class Guarded:
-    """A fold whose test split may be read only while it is evaluated."""
-
-    def __init__(self, fold: Fold) -> None:
-        self.name, self.training, self._test = fold.name, fold.training, fold.test
-        self.evaluating, self.reads = False, 0
-
-    @property
-    def test(self) -> Split:
-        assert self.evaluating, "the test split was read before the evaluation"
-        self.reads += 1
-        return self._test
-
-
 def toy(monkeypatch: pytest.MonkeyPatch, change: Callable[[tuple[Fold, ...]], tuple]) -> None:
     """The simulated clicks with other folds."""
     bundle = open_bundle("sim_clicks", {"rows": 4000}, progress=False)
     changed = DataBundle(bundle.id, bundle.fingerprint, change(bundle.folds))
     monkeypatch.setattr(CTR, "data", lambda *_: changed)
     monkeypatch.setattr(runner, "_BUNDLES", {})
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_the_test_split_is_read_by_the_evaluation_alone(
-    method: str, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    guards: list[Guarded] = []
-
-    def guard(folds: tuple[Fold, ...]) -> tuple[Guarded, ...]:
-        guards.extend(Guarded(fold) for fold in folds)
-        return tuple(guards)
-
-    real = runner.evaluate
-
-    def evaluate(solver, fold, *rest):
-        fold.evaluating = True
-        try:
-            return real(solver, fold, *rest)
-        finally:
-            fold.evaluating = False
-
-    toy(monkeypatch, guard)
-    monkeypatch.setattr(runner, "evaluate", evaluate)
-    runner.check(spec(*small(method)))
-    record = runner.run(spec(*small(method), "profile=fast"), store)
-    assert record.status == "ok"
-    assert guards[0].reads == len(list(store.records()))
 
 
 def test_no_method_sees_the_labels_that_it_is_scored_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,60 +329,6 @@ def test_two_folds_are_fitted_apart_and_scored_together(store: Store, monkeypatc
     base = store.get(record.base_run or "")
     assert {file.name for file in base.files} >= {f"solver/{fold}/weights.safetensors" for fold in ("even", "odd")}
     assert record.cost.epochs == 2
-
-
-@pytest.fixture(scope="module")
-def twins(tmp_path_factory: pytest.TempPathFactory, quick: None) -> tuple[Store, Store]:
-    """Two stores that share nothing, so that their runs have to agree by themselves."""
-    return Store(tmp_path_factory.mktemp("one")), Store(tmp_path_factory.mktemp("two"))
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_equal_seeds_agree_bit_by_bit_and_two_seeds_differ(method: str, twins: tuple[Store, Store]) -> None:
-    one, two = (runner.run(spec(*small(method)), store) for store in twins)
-    other = runner.run(spec(*small(method), "seed=1"), twins[0])
-    assert one.run_id != two.run_id
-    assert equal(weights(twins[0], one), weights(twins[1], two))
-    assert [row.value for row in one.quality] == [row.value for row in two.quality]
-    assert not equal(weights(twins[0], one), weights(twins[0], other))
-    assert one.primary is not None
-    assert other.primary is not None
-    assert one.primary.value != other.primary.value
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_a_saved_solver_answers_the_same(
-    method: str, twins: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list = []
-    real = runner.evaluate
-
-    def evaluate(solver, fold, *rest):
-        made.append((solver, fold))
-        return real(solver, fold, *rest)
-
-    monkeypatch.setattr(runner, "evaluate", evaluate)
-    record = runner.run(spec(*small(method), "if_exists=rerun"), twins[0])
-    solver, fold = made[-1]
-    loaded = NetworkSolver.load(CTR(), twins[0].folder(record.run_id) / runner.SOLVER / fold.name)
-    batch = {"ids": fold.test.columns["ids"][:100]}
-    assert np.array_equal(loaded.predict(batch)["prediction"], solver.predict(batch)["prediction"])
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_a_compressed_network_is_smaller_and_another_one_than_its_base(method: str, twins: tuple[Store, Store]) -> None:
-    if registry.entry("method", method).header("kind") != "compress":
-        pytest.skip("not a compression")
-    record = runner.run(spec(*small(method)), twins[0])
-    base, compressed = (
-        NetworkSolver.load(CTR(), twins[0].folder(run) / runner.SOLVER / "all").network
-        for run in (record.base_run or "", record.run_id)
-    )
-    if method == "continued":
-        assert unique_parameters(compressed) == unique_parameters(base)
-        assert not equal(compressed.state_dict(), base.state_dict())
-    else:
-        assert unique_parameters(compressed) < unique_parameters(base)
 
 
 def test_companions_are_runs_of_their_own_and_never_the_run_itself() -> None:

@@ -1,0 +1,184 @@
+"""What holds for every method in every task that it fits; a new one is checked by being registered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from benchmarks import profiling, provenance, registry, runner, scoring
+from benchmarks.datasets.bundle import DataBundle, Fold, Split
+from benchmarks.datasets.open import open_bundle
+from benchmarks.inference import inputs
+from benchmarks.leaderboard.record import Record
+from benchmarks.leaderboard.store import Store
+from benchmarks.profiling import unique_parameters
+from benchmarks.solver import NetworkSolver
+from benchmarks.spec import RunSpec
+from benchmarks.task import Task
+
+SHARED = (
+    "scale=smoke", "trainer.max_epochs=1", "finetune.max_epochs=1", "trainer.progress=false", "trainer.accelerator=cpu",
+    "trainer.threads=1", "profile=none",
+)  # fmt: skip
+SMALL = {
+    "ctr": ("data.rows=4000", "model.embedding_dim=4", "model.hidden_units=[32,32]", "trainer.batch_size=1024"),
+    "trajectory": ("data.pedestrians=30", "model.hidden_units=[32,32]"),
+}
+"""What makes a run of each task tiny; a new task adds its line."""
+
+RANKS = {"ctr": 4, "trajectory": 6}
+"""A rank that pays on the small network."""
+
+PAIRS = [(task, method) for task in registry.entries("task") for method in registry.methods_for(task)]
+DRAWS_NOTHING = frozenset({"stay", "constant_velocity", "kalman"})
+"""Closed forms: every seed gives the same answers."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """Two metrics, few resamples, few timed calls: all that is left out has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for task in SMALL:
+            kind = registry.entry("task", task).load(Task)
+            patch.setattr(kind, "metrics", kind.metrics[:2])
+        patch.setattr(scoring, "RESAMPLES", 20)
+        patch.setattr(profiling, "WARM_UP_SECONDS", 0.0)
+        patch.setattr(profiling, "MEASURE_SECONDS", 0.0)
+        patch.setattr(provenance, "_git", lambda: (None, None, None))
+        yield
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory, quick: None) -> tuple[Store, Store]:
+    """Two stores that share nothing, so that their runs have to agree by themselves."""
+    return Store(tmp_path_factory.mktemp("one")), Store(tmp_path_factory.mktemp("two"))
+
+
+def spec(task: str, method: str, *words: str) -> RunSpec:
+    settings = registry.entry("method", method).settings
+    ranks = [f"method.{key}={RANKS[task]}" for key in ("rank", "match_rank") if settings.get(key)]
+    # A run without a network has no settings of a model.
+    own = [word for word in SMALL[task] if settings["requires"] or not word.startswith("model.")]
+    return RunSpec.of([f"task={task}", *SHARED, *own, f"method={method}", *ranks, *words])
+
+
+def weights(store: Store, record: Record) -> dict[str, torch.Tensor]:
+    """All stored numbers of a run, over its folds."""
+    files = sorted((store.folder(record.run_id) / runner.SOLVER).glob("*/weights.safetensors"))
+    return {f"{path.parent.name}/{name}": value for path in files for name, value in load_file(path).items()}
+
+
+def equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+class Guarded(Fold):
+    """A fold whose test split may be read only while it is evaluated."""
+
+    evaluating = False
+    reads = 0
+
+    def __init__(self, fold: Fold) -> None:
+        self.__dict__.update(name=fold.name, training=fold.training, _test=fold.test)
+
+    @property
+    def test(self) -> Split:  # type: ignore[override]
+        assert self.evaluating, "the test split was read before the evaluation"
+        self.__dict__["reads"] = self.reads + 1
+        return self.__dict__["_test"]
+
+
+@pytest.mark.parametrize(("task", "method"), PAIRS)
+def test_the_test_split_is_read_by_the_evaluation_alone(
+    task: str, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = spec(task, method, "profile=fast")
+    bundle = open_bundle(made.card.id, made.data_options, progress=False)
+    guards = tuple(Guarded(fold) for fold in bundle.folds)
+    changed = DataBundle(bundle.id, bundle.fingerprint, guards)
+    monkeypatch.setattr(registry.entry("task", task).load(Task), "data", lambda *_: changed)
+    monkeypatch.setattr(runner, "_BUNDLES", {})
+    real = runner.evaluate
+
+    def evaluate(solver, fold, *rest):
+        fold.__dict__["evaluating"] = True
+        try:
+            return real(solver, fold, *rest)
+        finally:
+            fold.__dict__["evaluating"] = False
+
+    monkeypatch.setattr(runner, "evaluate", evaluate)
+    store = Store(tmp_path / "results")
+    runner.check(made)
+    assert runner.run(made, store).status == "ok"
+    assert [guard.reads for guard in guards] == [len(list(store.records()))] * len(guards)
+
+
+@pytest.mark.parametrize(("task", "method"), PAIRS)
+def test_equal_seeds_agree_bit_by_bit_and_two_seeds_differ(task: str, method: str, twins: tuple[Store, Store]) -> None:
+    one, two = (runner.run(spec(task, method), store) for store in twins)
+    other = runner.run(spec(task, method, "seed=1"), twins[0])
+    assert one.run_id != two.run_id
+    assert equal(weights(twins[0], one), weights(twins[1], two))
+    assert [row.value for row in one.quality] == [row.value for row in two.quality]
+    same = equal(weights(twins[0], one), weights(twins[0], other))
+    assert one.primary is not None
+    assert other.primary is not None
+    assert same == (method in DRAWS_NOTHING)
+    assert (one.primary.value == other.primary.value) == same
+
+
+@pytest.mark.parametrize(("task", "method"), PAIRS)
+def test_a_saved_solver_answers_the_same(
+    task: str, method: str, twins: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list = []
+    real = runner.evaluate
+
+    def evaluate(solver, fold, *rest):
+        made.append((solver, fold))
+        return real(solver, fold, *rest)
+
+    monkeypatch.setattr(runner, "evaluate", evaluate)
+    run = spec(task, method, "if_exists=rerun")
+    record = runner.run(run, twins[0])
+    solver, fold = made[-1]
+    loaded = NetworkSolver.load(runner.load_task(run), twins[0].folder(record.run_id) / runner.SOLVER / fold.name)
+    batch = next(iter(inputs(fold.test, loaded.task).batches(100)))
+    ours, theirs = solver.predict(batch), loaded.predict(batch)
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+    assert all(len(value) == len(next(iter(batch.values()))) for value in ours.values())
+
+
+@pytest.mark.parametrize(
+    ("task", "method"), [pair for pair in PAIRS if registry.entry("method", pair[1]).header("kind") == "compress"]
+)
+def test_a_compressed_network_is_smaller_and_another_one_than_its_base(
+    task: str, method: str, twins: tuple[Store, Store]
+) -> None:
+    run = spec(task, method)
+    record = runner.run(run, twins[0])
+    fold = next((twins[0].folder(record.run_id) / runner.SOLVER).iterdir()).name
+    base, compressed = (
+        NetworkSolver.load(runner.load_task(run), twins[0].folder(each) / runner.SOLVER / fold).network
+        for each in (record.base_run or "", record.run_id)
+    )
+    if method == "continued":
+        assert unique_parameters(compressed) == unique_parameters(base)
+        assert not equal(compressed.state_dict(), base.state_dict())
+    else:
+        assert unique_parameters(compressed) < unique_parameters(base)
+
+
+@pytest.mark.parametrize(("task", "method"), PAIRS)
+def test_a_method_without_a_network_is_one_run_whatever_the_model(task: str, method: str) -> None:
+    models = registry.models_for(task)
+    keys = {RunSpec.of([f"task={task}", "scale=smoke", f"method={method}", f"model={model}"]).key for model in models}
+    uses_a_network = bool(registry.entry("method", method).header("requires"))
+    assert len(keys) == (len(models) if uses_a_network else 1)
