@@ -14,7 +14,7 @@ from benchmarks.config import compose, split_override
 from benchmarks.datasets.card import DatasetCard, load_card
 from benchmarks.errors import BenchmarkError, Misfit
 from benchmarks.leaderboard.record import canonical_hash
-from benchmarks.settings import NUMERIC
+from benchmarks.settings import LATER, NUMERIC
 
 WHERE_KEYS = frozenset({"store", "if_exists", "companions", "report", "profile"})
 
@@ -81,7 +81,11 @@ class RunSpec:
     @cached_property
     def scientific(self) -> dict[str, Any]:
         """The part of the configuration that may change a number."""
-        trained = {key: value for key, value in self.config["trainer"].items() if key in NUMERIC}
+        trained = {
+            key: value
+            for key, value in self.config["trainer"].items()
+            if key in NUMERIC and not (key in LATER and value == LATER[key])
+        }
         parts = {
             "task": {"name": self.task, "version": self.config["task"]["version"], **self.settings("task")},
             "model": {"name": self.model, **self.settings("model")} if self.model else None,

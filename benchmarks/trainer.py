@@ -123,7 +123,8 @@ def _schedule(plan: dict[str, Any], steps: int) -> Callable[[int], float] | None
         if kind == "one_cycle":
             return max(floor, share / 0.3 if share < 0.3 else 0.5 * (1 + math.cos(math.pi * (share - 0.3) / 0.7)))
         if kind == "step":
-            return max(floor, 0.1 ** sum(share >= milestone / epochs for milestone in plan["milestones"]))
+            passed = sum(share >= milestone / epochs for milestone in plan["milestones"])
+            return max(floor, plan["step_factor"] ** passed)
         return 1.0
 
     if kind in ("none", "plateau") and not warmup:

@@ -13,6 +13,7 @@ from hydra.core.config_store import ConfigStore
 from benchmarks.config import choices, expand
 from benchmarks.errors import BenchmarkError
 from benchmarks.registry import entries, tasks_for
+from benchmarks.settings import LATER
 from benchmarks.spec import RunSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,6 +157,7 @@ def test_where_and_how_visibly_a_run_is_made_does_not_change_its_row(typed: str,
         "model.dropout=0.1", "data=ml_100k", "data.rows=8000", "scale=small data=sim_clicks", "protocol=upstream",
         "trainer.max_epochs=3", "trainer.batch_size=64", "trainer.optimizer=sgd", "trainer.learning_rate=0.1",
         "trainer.weight_decay=0.1", "trainer.schedule=cosine", "trainer.warmup_epochs=1", "trainer.milestones=[1]",
+        "trainer.step_factor=0.5",
         "trainer.min_learning_rate=0.1", "trainer.patience=5", "trainer.min_delta=0.1", "trainer.gradient_clip=1",
         "trainer.accumulate=2", "trainer.ema_decay=0.9", "trainer.precision=bf16-mixed", "trainer.compile=true",
         "finetune.max_epochs=7", "finetune.learning_rate=0.1", "finetune.patience=3",
@@ -163,6 +165,12 @@ def test_where_and_how_visibly_a_run_is_made_does_not_change_its_row(typed: str,
 )  # fmt: skip
 def test_whatever_may_change_a_number_makes_another_row(typed: str, default: RunSpec) -> None:
     assert RunSpec.of(["scale=smoke", *typed.split()]).config_hash != default.config_hash
+
+
+def test_a_key_that_came_later_leaves_older_rows_as_they_were() -> None:
+    """The hash of the first published command, made before these keys were there."""
+    assert set(LATER) == {"step_factor"}
+    assert RunSpec.of(["task=ctr"]).config_hash.startswith("5b457d68")
 
 
 def test_settings_that_a_method_never_reads_do_not_split_its_rows() -> None:

@@ -170,14 +170,15 @@ def expected(kind: str, share: float) -> float:
         "none": 1.0,
         "cosine": FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * share)),
         "one_cycle": share / 0.3 if share < 0.3 else 0.5 * (1 + math.cos(math.pi * (share - 0.3) / 0.7)),
-        "step": 0.1 if share >= 0.5 else 1.0,
+        "step": 0.3 if share >= 0.5 else 1.0,
     }[kind]
 
 
 @pytest.mark.parametrize("kind", ["none", "cosine", "one_cycle", "step"])
 def test_schedules_follow_their_equation(kind: str) -> None:
     """The rate noted after epoch e is that of the next step, e * 4 of 16."""
-    history = train(line(), rising(), schedule=kind, milestones=[2], max_epochs=4, min_learning_rate=0.01 * FLOOR)
+    steps = {"milestones": [2], "step_factor": 0.3}
+    history = train(line(), rising(), schedule=kind, **steps, max_epochs=4, min_learning_rate=0.01 * FLOOR)
     wanted = [0.01 * max(FLOOR, expected(kind, epoch / 4)) for epoch in (1, 2, 3, 4)]
     assert rates(history) == pytest.approx(wanted)
 
