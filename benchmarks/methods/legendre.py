@@ -1,0 +1,18 @@
+"""Polynomials as the descriptor of paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.methods.curve import Curve
+from benchmarks.methods.descriptor import Count
+
+
+@dataclass(frozen=True)
+class Legendre(Curve):
+    """Legendre polynomials up to a degree: `2 * coefficients` numbers a path."""
+
+    coefficients: Count = 3
+
+    def family(self) -> tuple[str, dict[str, int]]:
+        return "legendre", {"coefficients": self.coefficients}

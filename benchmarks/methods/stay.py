@@ -1,0 +1,15 @@
+"""Standing still: the floor of every forecast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from benchmarks.methods.forecast import Forecast
+
+
+@dataclass(frozen=True)
+class Stay(Forecast):
+    """Everybody stays at the last observed position."""
+
+    network: ClassVar[str] = "stay"
