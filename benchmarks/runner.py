@@ -36,7 +36,9 @@ from benchmarks.spec import RunSpec
 from benchmarks.task import Task, concatenate
 from benchmarks.workbench import Bench
 
-SOLVER = "solver"
+SOLVER, PICTURES = "solver", "pictures"
+LARGE = 16_000_000
+"""Bytes of answers that are kept as they are."""
 
 
 class RunFailed(Exception):
@@ -89,7 +91,8 @@ def _make(spec: RunSpec, store: Store) -> Record:
     progress = Progress()
     if threads := spec.config["trainer"]["threads"]:
         torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(spec.config["trainer"]["deterministic"], warn_only=True)
+    if (wanted := spec.config["trainer"]["deterministic"]) != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(wanted, warn_only=True)
     try:
         record = _phases(spec, store, draft, progress)
     except BenchmarkError:
@@ -132,6 +135,9 @@ def _phases(spec: RunSpec, store: Store, draft: Draft, progress: Progress) -> Re
             solver.save(folder / SOLVER / fold.name)
         with progress.enter("evaluate", draft):
             samples.append(evaluate(solver, fold, task, spec))
+        if spec.config["pictures"]:
+            with progress.enter("pictures", draft):
+                _draw(solver, fold, samples[-1], bench, folder / PICTURES)
         solvers.append(solver)
     with progress.enter("score", draft):
         evaluation = score(task.metrics, concatenate(samples), "test", task.unit)
@@ -151,8 +157,20 @@ def check(spec: RunSpec) -> None:
 
 
 def evaluate(solver: Solver, fold: Fold, task: Task, spec: RunSpec) -> dict[str, np.ndarray]:
-    """The answers to the test split: the only place that reads it."""
+    """The answers to the test split, which nothing reads before; pictures show some of it afterwards."""
     return collect(solver, fold.test, task, spec.config["trainer"]["batch_size"])
+
+
+def _draw(solver: Solver, fold: Fold, samples: dict[str, np.ndarray], bench: Bench, folder: Path) -> None:
+    """The task's pictures of a fold; the figures stand without them, so that what goes wrong is only noted."""
+    folder.mkdir(exist_ok=True)
+    try:
+        bench.task.pictures(solver, fold, samples, folder)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}".rstrip(": .")
+        bench.note(f"Pictures of fold {fold.name} could not be drawn: {what}.")
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 _BUNDLES: dict[tuple[str, str], DataBundle] = {}
@@ -300,7 +318,9 @@ def _write_samples(folder: Path, samples: dict[str, np.ndarray], task: Task, eva
     theirs = {"unit", "condition", "group", *task.target_names}
     answers: dict[str, Any] = {name: value for name, value in samples.items() if name not in theirs}
     targets: dict[str, Any] = {name: value for name, value in samples.items() if name in {"id", *theirs}}
-    np.savez_compressed(folder / "predictions.npz", **answers)
+    # Forecasts of many futures hardly shrink, and packing them would take longer than making them.
+    save = np.savez if sum(value.nbytes for value in answers.values()) > LARGE else np.savez_compressed
+    save(folder / "predictions.npz", **answers)
     np.savez_compressed(folder / "targets.npz", **targets)
     write_replicates(folder, evaluation)
 

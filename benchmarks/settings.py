@@ -138,6 +138,7 @@ class Settings:
     weights: str | None = None
     protocol: Protocol = Protocol.suite
     profile: Profile = Profile.fast
+    pictures: bool = True
     companions: bool = True
     if_exists: IfExists = IfExists.reuse
     store: str = "results"

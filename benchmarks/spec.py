@@ -16,7 +16,7 @@ from benchmarks.errors import BenchmarkError, Misfit
 from benchmarks.leaderboard.record import canonical_hash
 from benchmarks.settings import LATER, NUMERIC
 
-WHERE_KEYS = frozenset({"store", "if_exists", "companions", "report", "profile"})
+WHERE_KEYS = frozenset({"store", "if_exists", "companions", "report", "profile", "pictures"})
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.datasets.bundle import DataBundle, Split
+from benchmarks.datasets.bundle import DataBundle, Fold, Split
 from benchmarks.datasets.open import open_bundle
 from benchmarks.errors import BenchmarkError
 from benchmarks.metric import Metric
+
+if TYPE_CHECKING:
+    from benchmarks.solver import Solver
 
 Batch = dict[str, Tensor]
 Outputs = dict[str, Tensor]
@@ -63,6 +66,22 @@ class Task(ABC):
     def analytic_flops(self, network: nn.Module) -> int:
         """Operations per sample that a counter of matrix products does not see."""
         return 0
+
+    def example(self, schema: Mapping[str, Any], size: int) -> Batch:
+        """A batch of `size` made-up samples with the names, types and shapes of real ones; equal calls give equal batches.
+
+        It is what a network is traced with and checked on where it is exported.
+        """
+        raise BenchmarkError(
+            "The task of this run cannot be exported yet: it lacks Task.example, which makes up a batch."
+        )
+
+    def pictures(self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> None:
+        """Writes PNG files about an evaluated fold into `folder`, for the run's page; no number may depend on them.
+
+        `samples` are the fold's test samples as they were scored (see `inference.collect`), in the order of the split.
+        Files of all folds lie in this one folder, so their names tell the fold. What goes wrong becomes a note of the record.
+        """
 
     def load_weights(self, network: nn.Module, path: Path) -> None:
         """Loads published weights in their own format into the base network."""

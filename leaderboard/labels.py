@@ -17,8 +17,8 @@ DESCRIPTIVE = frozenset(
 
 WHERE = frozenset(
     {
-        "seed", "store", "if_exists", "companions", "report", "profile", "tuned", "trainer.accelerator",
-        "trainer.devices", "trainer.strategy", "trainer.threads", "trainer.logger", "trainer.progress",
+        "seed", "store", "if_exists", "companions", "report", "profile", "pictures", "tuned",
+        "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.threads", "trainer.logger", "trainer.progress",
         "trainer.deterministic",
     }
 )  # fmt: skip
