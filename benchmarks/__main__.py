@@ -12,7 +12,8 @@ COMMANDS = {
     "report": "static leaderboard from the store  [--store results] [--out report]",
     "verify": "check the store: checksums, damaged records, stale drafts  [--store results]",
     "rescore": "metrics anew from stored predictions, without training  [--store results]",
-    "predict": "RUN INPUT OUTPUT: use a trained run on a file of your own",
+    "predict": "RUN INPUT OUTPUT: use a trained run on a file of your own  [--fold NAME]",
+    "export": "RUN OUTPUT.pt2|OUTPUT.onnx: a trained network for use without this suite  [--fold NAME]",
     "publish": "RUN ...: copy records worth showing to leaderboard/published",
 }
 
@@ -29,7 +30,7 @@ python -m benchmarks task=T method=M [model=N] [data=D] [scale=smoke|small|paper
   weights=published|PATH   start from these weights instead of training the base
   store=results            where records are kept: a folder or an fsspec URL
   profile=none|fast|full   sizes and latency (fast), also peak memory in a fresh process (full)
-  if_exists=reuse|rerun|error, companions=false, report=false, trainer.progress=false
+  if_exists=reuse|rerun|error, companions=false, report=false, pictures=false, trainer.progress=false
   --cfg job                show the composed configuration instead of running
 
 python -m benchmarks COMMAND ...

@@ -7,6 +7,7 @@ without gradients, synchronised on an accelerator, with the number of threads in
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 import time
@@ -132,9 +133,9 @@ def peak_memory(task: Task, folder: Path, batch_size: int, split: Split) -> Memo
     batch: dict[str, Any] = dict(split.batch(np.arange(min(batch_size, len(split)))))
     probe = folder / "probe.npz"
     np.savez(probe, **batch)
-    command = [sys.executable, "-m", "benchmarks.memory_probe", type(task).__module__, str(folder), str(probe)]
+    command = [sys.executable, "-m", "benchmarks.memory_probe", str(folder), str(probe)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, input=pickle.dumps(task), capture_output=True, timeout=300)
         answer: Mapping[str, int] = json.loads(done.stdout) if done.returncode == 0 else {}
     finally:
         probe.unlink()

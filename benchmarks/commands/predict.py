@@ -16,47 +16,29 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("input", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--store", default="results")
+    parser.add_argument("--fold", help="whose network answers, where the run has several; the first one unless given")
     options = parser.parse_args(argv)
     if not options.input.is_file():
         raise BenchmarkError(f"There is no file {options.input}. Type: python -m benchmarks predict RUN INPUT OUTPUT")
     if options.output.is_dir() or not options.output.parent.is_dir():
         raise BenchmarkError(f"{options.output} must name a file in a folder that exists, for example answers.csv.")
 
-    from benchmarks.leaderboard.record import decode
-    from benchmarks.leaderboard.store import Store
+    from benchmarks.trained import find
 
-    store = Store(options.store)
-    if options.run == "latest":
-        records = list(store.records(status="ok"))
-        if not records:
-            raise BenchmarkError(
-                f"The store {options.store} holds no finished run. Type: python -m benchmarks task=ctr method=svd"
-            )
-        # Not the last begun: a base is trained while the run that asked for it waits, and may end in the same second.
-        ended = {record.run_id: (record.finished_utc or "", record.base_run is not None) for record in records}
-        options.run = max(ended, key=lambda run: ended[run])
-    folder = store.folder(options.run)
-    record = decode((folder / "record.json").read_bytes(), str(folder / "record.json"))
-    solvers = sorted((folder / "solver").glob("*")) if (folder / "solver").is_dir() else []
-    if not solvers:
-        raise BenchmarkError(f"Run {record.run_id} ({record.status}) keeps no solver, so it cannot predict.")
+    trained = find(options.store, options.run, options.fold)
 
-    from benchmarks import registry
     from benchmarks.inference import answers
-    from benchmarks.solver import NetworkSolver
-    from benchmarks.task import Task
 
-    task = registry.entry("task", record.task).load(Task)()
-    solver = NetworkSolver.load(task, solvers[0])
-    raw, split = task.read_input(options.input, solver.schema)
-    outputs = answers(solver, split, record.config["trainer"]["batch_size"], "predict")
+    solver = trained.load()
+    raw, split = solver.task.read_input(options.input, solver.schema)
+    outputs = answers(solver, split, trained.record.config["trainer"]["batch_size"], "predict")
     partial = options.output.with_name(f".{options.output.name}.partial")
     try:
-        task.write_output(partial, raw, outputs)
+        solver.task.write_output(partial, raw, outputs)
         partial.replace(options.output)
     except OSError as error:
         raise BenchmarkError(f"{options.output} cannot be written: {error}.") from error
     finally:
         partial.unlink(missing_ok=True)
-    print(f"{len(split)} predictions of {record.run_id} in {options.output}")
+    print(f"{len(split)} predictions in {options.output}, by {trained.name}")
     return 0

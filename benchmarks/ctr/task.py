@@ -51,6 +51,11 @@ class CTR(Task):
     def predict(self, network: nn.Module, batch: Batch) -> Outputs:
         return {"prediction": torch.sigmoid(network(batch["ids"]))}
 
+    def example(self, schema: Mapping[str, Any], size: int) -> Batch:
+        generator = torch.Generator().manual_seed(0)
+        fields = [torch.randint(rows, (size,), generator=generator) for rows in schema["cardinalities"]]
+        return {"ids": torch.stack(fields, 1).to(torch.int32)}
+
     def load_weights(self, network: nn.Module, path: Path) -> None:
         from benchmarks.models.ctr.published import load_reference_deepfm
 
