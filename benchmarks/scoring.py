@@ -21,10 +21,8 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Quality rows, and the bootstrap replicates of each by its name (see `replicates_name`).
-
-    `digest` names the resamples that made the replicates.
-    """
+    """Quality rows, and bootstrap replicates by name (see `replicates_name`): of every metric over all conditions, and of
+    the primary one under each. `digest` names the resamples that made them."""
 
     quality: list[Quality]
     replicates: dict[str, np.ndarray]
@@ -120,7 +118,8 @@ def _evaluation(metrics: Sequence[Metric], parts: Sequence[_Part], split: str, u
             low = high = None
             if replicates is not None:
                 low, high, _ = interval(replicates)
-                kept[replicates_name(metric.name, part.condition)] = replicates
+                if part.condition is None or index == 0:
+                    kept[replicates_name(metric.name, part.condition)] = replicates
             defined = math.isfinite(value)
             n, dropped = part.counts[index]
             rows.append(

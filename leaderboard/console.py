@@ -65,18 +65,21 @@ def result_table(
 
 def _add_reported(table: Table, reported: Sequence[Reported], models: set[str | None], primary: Quality,
                   conditions: Sequence[str], secondary: Sequence[Quality]) -> None:  # fmt: skip
-    values = {(row.source.title, row.dataset, row.method, row.model, row.metric): row for row in reported}
+    values = {
+        (row.source.title, row.dataset, row.method, row.model, row.metric, row.condition): row for row in reported
+    }
     lines = {
         (row.source.title, row.dataset, row.method, row.model): row for row in reported if row.model in {*models, None}
     }
     if lines:
         table.add_section()
     for key, row in lines.items():
-        figures = [values.get((*key, quality.metric)) for quality in (primary, *secondary)]
+        shown = [(primary.metric, None), *((primary.metric, name) for name in conditions)]
+        shown += [(quality.metric, None) for quality in secondary]
+        figures = [values.get((*key, *each)) for each in shown]
         texts = [numbers.DASH if figure is None else f"{figure.value:.6g}" for figure in figures]
         mark = "reported" if row.comparable else "reported, not comparable"
-        gaps = [numbers.DASH] * len(conditions)
-        cells = [texts[0], numbers.DASH, *gaps, *texts[1:], numbers.count(row.params), numbers.DASH, numbers.DASH]
+        cells = [texts[0], numbers.DASH, *texts[1:], numbers.count(row.params), numbers.DASH, numbers.DASH]
         table.add_row(f"{mark} ({row.dataset})", row.model or numbers.DASH, *cells, style="dim")
 
 

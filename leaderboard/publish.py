@@ -18,6 +18,9 @@ PUBLISHED = Path(__file__).parent / "published"
 KEPT = ("predictions.npz", "replicates.npz")
 """Not targets, units and vocabularies, which are the data's; nor weights, checkpoints and logs, large or local."""
 
+LARGEST = 500_000
+"""Bytes of a file that is published. Forecasts of every pedestrian are tens of megabytes; replicates serve comparisons."""
+
 PATH = r"(?:~|[A-Za-z]:)?[\\/](?![\\/])"
 """How an absolute path begins; a URL's two slashes do not."""
 
@@ -45,7 +48,7 @@ def publish(store: Store, run_id: str, to: Path = PUBLISHED, *, allow_dirty: boo
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:
-            files = [file for file in record.files if file.name in KEPT]
+            files = [file for file in record.files if file.name in KEPT and file.bytes <= LARGEST]
             for file in files:
                 with (source / file.name).open("rb") as stream:
                     if digest(stream) != file.sha256:

@@ -25,6 +25,7 @@ class Reported(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     """One figure. `how` says whether the source was read for it; `reason` why it is not comparable with ours.
 
     `dataset` is what the source used; `shown_with` lists our data sets beside which the figure is shown all the same.
+    `condition` is the one that the figure is for (a scene), None where it is for all of them.
     """
 
     task: str
@@ -32,6 +33,7 @@ class Reported(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     shown_with: list[str] = []
     method: str
     model: str | None = None
+    condition: str | None = None
     metric: str
     value: float
     unit: str = ""
@@ -52,7 +54,8 @@ def reported_rows(task: str | None = None, dataset: str | None = None, folder: P
     """The figures of all files of `folder`, or those of a task, or those to be shown with a data set; in file order.
 
     A file holds `source`, `defaults` for all its figures, and `figures`: groups of fields with `rows`, each row with a
-    `values` mapping from metric to value. Raises BenchmarkError that names a file which is not so.
+    `values` mapping from metric to value and, where there are such, `conditions` with `values` of their own by name. A
+    group or a row may say more of its `source`. Raises BenchmarkError that names a file which is not so.
     """
     rows = [row for path in sorted(folder.glob("*.yaml")) for row in _read(path)]
     return [
@@ -77,6 +80,9 @@ def _figures(content: dict[str, Any], group: dict[str, Any]) -> list[Reported]:
     shared["source"] = content["source"] | shared.pop("source", {})
     figures = []
     for row in group["rows"]:
-        fields = shared | {key: value for key, value in row.items() if key != "values"}
-        figures += [msgspec.convert(fields | {"metric": m, "value": v}, Reported) for m, v in row["values"].items()]
+        fields = shared | {key: value for key, value in row.items() if key not in ("values", "conditions")}
+        fields["source"] = shared["source"] | row.get("source", {})
+        for condition, values in {None: row["values"], **row.get("conditions", {})}.items():
+            named = fields | {"condition": condition}
+            figures += [msgspec.convert(named | {"metric": m, "value": v}, Reported) for m, v in values.items()]
     return figures

@@ -154,14 +154,15 @@ def _point(row: Row, cost: Figure, cost_name: str, series: str | None = None) ->
 
 
 def _reported_groups(rows: Iterable[Reported]) -> list[dict[str, Any]]:
-    """Figures of one source on one data set together, each model on a line with its metrics side by side."""
+    """Figures of one standing on one data set together, each model on a line with its metrics side by side."""
     groups: dict[tuple[object, ...], dict[str, Any]] = {}
     for row in rows:
-        key = (row.source, row.dataset, row.how, row.comparable, row.reason)
-        group = groups.setdefault(key, {"first": row, "metrics": {}, "lines": {}})
-        group["metrics"][row.metric] = row.unit
-        line = group["lines"].setdefault((row.method, row.model, row.params), {"row": row, "values": {}})
-        line["values"][row.metric] = row
+        key = (row.dataset, row.how, row.comparable, row.reason)
+        group = groups.setdefault(key, {"first": row, "sources": {}, "columns": {}, "lines": {}})
+        group["sources"][row.source] = None
+        group["columns"][row.metric, row.condition] = None
+        line = group["lines"].setdefault((row.source, row.method, row.model, row.params), {"row": row, "values": {}})
+        line["values"][row.metric, row.condition] = row
     return list(groups.values())
 
 

@@ -103,6 +103,15 @@ def test_publishing_copies_figures_and_our_predictions_and_nothing_else(store, t
     assert verify(Store(tmp_path / "published")) == []
 
 
+def test_answers_of_many_megabytes_stay_in_the_store(store, tmp_path, monkeypatch):
+    commit(store)
+    answers = next(file for file in store.get("run-1").files if file.name == "predictions.npz")
+    monkeypatch.setattr("benchmarks.leaderboard.publish.LARGEST", answers.bytes - 1)
+    folder = publish(store, "run-1", tmp_path / "published")
+    assert sorted(path.name for path in folder.iterdir()) == ["record.json", "replicates.npz"]
+    assert verify(Store(tmp_path / "published")) == []
+
+
 def test_a_published_record_names_no_path_of_the_machine(store, tmp_path):
     commit(store)
     folder = publish(store, "run-1", tmp_path / "published")
