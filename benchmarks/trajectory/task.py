@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.datasets.bundle import Split
+from benchmarks.datasets.bundle import Fold, Split
 from benchmarks.models.trajectory.build import build
 from benchmarks.models.trajectory.forecaster import Forecaster
+from benchmarks.solver import Solver
 from benchmarks.task import Batch, Outputs, Task
 from benchmarks.trajectory.metrics import METRICS, UNIT
 
@@ -21,7 +22,8 @@ from benchmarks.trajectory.metrics import METRICS, UNIT
 class Trajectory(Task):
     """Paths `obs` [B, T, 2] of pedestrians in windows `group` [B]; networks answer forecasts and their probabilities.
 
-    With `mirror`, half of the windows of a training batch are seen in a mirror, which turns left into right.
+    With `mirror`, half of the windows of a training batch are seen in a mirror, which turns left into right. With `stretch`,
+    windows are drawn larger or smaller by a log-normal factor of that deviation, since a new scene has another pace.
     """
 
     metrics = METRICS
@@ -29,9 +31,9 @@ class Trajectory(Task):
     target_names = ("pred",)
     latency_batches = (1, 57)
 
-    def __init__(self, mirror: bool = True) -> None:
+    def __init__(self, mirror: bool = True, stretch: float = 0.0) -> None:
         super().__init__()
-        self.mirror = mirror
+        self.mirror, self.stretch = mirror, stretch
 
     def network(self, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:
         return build(model, schema["obs_len"], schema["pred_len"], **settings)
@@ -39,32 +41,56 @@ class Trajectory(Task):
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """What the best of all forecasts misses: coefficients, mean and final displacement; and which one that is.
 
-        The three minima are taken independently, as in the paper (equation 9); the fourth term, a cross-entropy, teaches
-        the probabilities. Distances are the same in every frame, so nothing is carried back to world coordinates.
+        The three minima are taken independently, as in the paper; the fourth term, a cross-entropy, teaches the
+        probabilities. Distances are the same in every frame, so nothing is carried back to world coordinates.
         """
         forecaster = cast(Forecaster, network)
-        obs, pred = batch["obs"], batch["pred"]
-        if self.mirror:
-            sign = torch.ones_like(obs[:, 0])
-            sign[:, 1] = 1 - 2 * torch.randint(2, (len(obs),), device=obs.device)[batch["group"]]
-            obs, pred = obs * sign[:, None], pred * sign[:, None]
+        obs, pred = self._varied(batch)
         seen = forecaster.observe(obs, batch["group"])
         coefficients, logits = forecaster.refine(seen)
         local, truth = forecaster.describe(seen, pred)
-        error = (forecaster.paths(seen, coefficients) - local[:, None]).norm(dim=3) / seen.frame.scale[:, None, None]
-        displacement = error.mean(2)
-        coefficient_error = (coefficients - truth[:, None]).norm(dim=2)
-        best = displacement.detach().argmin(1)
-        return (
-            coefficient_error.amin(1).mean()
-            + displacement.amin(1).mean()
-            + error[:, :, -1].amin(1).mean()
-            + cross_entropy(logits, best)
-        )
+
+        def misses(chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            error = (forecaster.paths(seen, chosen) - local[:, None]).norm(dim=3) / seen.frame.scale[:, None, None]
+            return (chosen - truth[:, None]).norm(dim=2), error.mean(2), error[:, :, -1]
+
+        # Only the best forecasts have a gradient, so the others are not differentiated at all.
+        with torch.no_grad():
+            best = [miss.argmin(1) for miss in misses(coefficients)]
+        rows = torch.arange(len(obs), device=obs.device)[:, None]
+        nearest = misses(coefficients[rows, torch.stack(best, 1)])
+        missed = sum(miss[:, index].mean() for index, miss in enumerate(nearest))
+        return missed + cross_entropy(logits, best[1])
+
+    def _varied(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Observed and future paths, each window as it is, in a mirror, or at another size."""
+        obs = batch["obs"]
+        factor = torch.ones_like(obs[:, 0])
+        if self.mirror:
+            factor[:, 1] = 1 - 2 * torch.randint(2, (len(obs),), device=obs.device)[batch["group"]]
+        if self.stretch:
+            factor = factor * (self.stretch * torch.randn(len(obs), 1, device=obs.device)).exp()[batch["group"]]
+        return obs * factor[:, None], batch["pred"] * factor[:, None]
 
     def predict(self, network: nn.Module, batch: Batch) -> Outputs:
         forecast, probability = network(batch["obs"], batch["group"])
         return {"forecast": forecast, "probability": probability}
+
+    def example(self, schema: Mapping[str, Any], size: int) -> Batch:
+        """Windows of three people who walk at random speeds, every fourth of whom stands."""
+        generator = torch.Generator().manual_seed(0)
+        steps = 0.5 * torch.randn(size, 1, 2, generator=generator) + 0.05 * torch.randn(
+            size, schema["obs_len"], 2, generator=generator
+        )
+        steps[::4] = 0
+        start = 5 * torch.rand(size, 1, 2, generator=generator)
+        return {"obs": start + steps.cumsum(1), "group": torch.arange(size) // 3}
+
+    def pictures(self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> None:
+        """Forecasts in the windows with most pedestrians, and the anchors and directions of the descriptor."""
+        from benchmarks.trajectory.pictures import draw
+
+        draw(solver, fold, samples, folder)
 
     def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
         """The last observed steps of a recording (CSV, text or Trajnet++ ndjson), one window of all pedestrians in it."""

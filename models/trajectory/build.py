@@ -13,9 +13,16 @@ from benchmarks.models.trajectory import baselines
 from benchmarks.models.trajectory.forecaster import Forecaster
 from benchmarks.models.trajectory.mlp import MLPPredictor
 from benchmarks.models.trajectory.ridge import RidgePredictor
+from benchmarks.models.trajectory.sgcn import SGCNPredictor
 from benchmarks.models.trajectory.social import SocialPredictor
+from benchmarks.models.trajectory.stgcnn import STGCNNPredictor
 
-NETWORKS: dict[str, type[nn.Module]] = {"mlp": MLPPredictor, "social": SocialPredictor}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "mlp": MLPPredictor,
+    "social": SocialPredictor,
+    "stgcnn": STGCNNPredictor,
+    "sgcn": SGCNPredictor,
+}
 """Predictors, which a descriptor surrounds."""
 
 BASELINES: dict[str, type[nn.Module]] = {
@@ -48,6 +55,8 @@ def build(name: str, obs_len: int, pred_len: int, space: Mapping[str, Any] | Non
         ridge = RidgePredictor(**sizes, **options) if name == "ridge" else None
         return Forecaster(ridge, obs_len=obs_len, pred_len=pred_len, **sizes)
     outputs = sizes["samples"] * (sizes["rank"] + 1)
+    if "samples" in inspect.signature(NETWORKS[name]).parameters:
+        options["samples"] = sizes["samples"]
     predictor = NETWORKS[name](sizes["obs_rank"], outputs, zero_start=space is not None, **options)
     forecaster = Forecaster(predictor, obs_len=obs_len, pred_len=pred_len, **sizes)
     if space is None:

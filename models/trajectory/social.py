@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from benchmarks.errors import BenchmarkError
 from benchmarks.models.mlp import MLP
 from benchmarks.models.trajectory.forecaster import Observation
 
@@ -32,7 +33,7 @@ class SocialPredictor(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.depth = heads, per_head(width, heads)
         self.own = MLP(in_features + 2, (width,), dropout, batch_norm=False, out_features=width)
         self.pair = nn.Linear(7, width)
         self.keys_values = nn.Linear(width, 2 * width)
@@ -62,6 +63,16 @@ class SocialPredictor(nn.Module):
         total = weights.new_zeros(len(query), self.heads).index_add(0, owner, weights)
         mixed = values.new_zeros(len(query), *values.shape[1:]).index_add(0, owner, weights[..., None] * values)
         return (mixed / total[..., None]).flatten(1)
+
+
+def per_head(width: int, heads: int) -> int:
+    """Numbers that each head of attention works on; BenchmarkError where heads do not share them evenly."""
+    if heads < 1 or width % heads:
+        raise BenchmarkError(
+            f"width={width} cannot be shared evenly by {heads} heads. Give model.width and model.heads with model.width a "
+            "multiple of model.heads, for example 64 and 4."
+        )
+    return width // heads
 
 
 def pairs(group: Tensor) -> tuple[Tensor, Tensor]:
