@@ -161,10 +161,14 @@ def _check_values(config: dict[str, Any]) -> None:
     for group in ("task", "model"):
         for key, default in _settings_of(group, config[group]["name"]).items():
             value = config[group][key]
+            shown = f"{group}.{key}={str(default).replace(' ', '').replace(chr(39), '')}"
             if not _alike(value, default):
-                shown = str(default).replace(" ", "").replace("'", "")
                 raise BenchmarkError(
-                    f"'{group}.{key}={value}' is not valid: it must be of the kind of its default, {group}.{key}={shown}."
+                    f"'{group}.{key}={value}' is not valid: it must be of the kind of its default, {shown}."
+                )
+            if _is_size(default) and not _is_size(value):
+                raise BenchmarkError(
+                    f"'{group}.{key}={value}' is not valid: sizes are 1 or more. Type for example {shown}."
                 )
 
 
@@ -184,6 +188,13 @@ def _alike(value: Any, default: Any) -> bool:
     if isinstance(default, float):
         return type(value) in (int, float)
     return type(value) is type(default)
+
+
+def _is_size(value: Any) -> bool:
+    """Whether it is a whole number of 1 or more, or a list of such."""
+    if isinstance(value, list):
+        return all(_is_size(item) for item in value)
+    return type(value) is int and value >= 1
 
 
 def _explain(error: Exception, overrides: Sequence[str]) -> BenchmarkError:

@@ -50,6 +50,8 @@ def refusal(*words: str) -> str:
         ("profile=fastt", "none, fast, full"),
         ("model.embedding_dim=abc", "model.embedding_dim=10"),
         ("model.hidden_units=[a]", "model.hidden_units=[400,400,400]"),
+        ("model.embedding_dim=0", "1 or more"),
+        ("model.hidden_units=[8,0]", "1 or more"),
         ("finetune.max_epochs=-1", "0 or more"),
         ("seed=null", "null"),
     ],
