@@ -53,9 +53,9 @@ class SocialPredictor(nn.Module):
         nobody = self.nobody[:, None].expand(2, len(query), -1)
         owner = torch.cat([one, torch.arange(len(query), device=query.device)])
         keys, values = (
-            torch.cat(both).unflatten(1, (self.heads, -1)) for both in ((keys, nobody[0]), (values, nobody[1]))
+            torch.cat(both).unflatten(1, (self.heads, self.depth)) for both in ((keys, nobody[0]), (values, nobody[1]))
         )
-        scores = (query.unflatten(1, (self.heads, -1))[owner] * keys).sum(2) / keys.shape[2] ** 0.5
+        scores = (query.unflatten(1, (self.heads, self.depth))[owner] * keys).sum(2) / self.depth**0.5
         # Subtracting the largest score of each pedestrian keeps the exponentials finite and changes no weight.
         largest = scores.new_full((len(query), self.heads), -torch.inf)
         largest = largest.scatter_reduce(0, owner[:, None].expand(-1, self.heads), scores.detach(), "amax")
@@ -67,7 +67,7 @@ class SocialPredictor(nn.Module):
 
 def per_head(width: int, heads: int) -> int:
     """Numbers that each head of attention works on; BenchmarkError where heads do not share them evenly."""
-    if heads < 1 or width % heads:
+    if not 1 <= heads <= width or width % heads:
         raise BenchmarkError(
             f"width={width} cannot be shared evenly by {heads} heads. Give model.width and model.heads with model.width a "
             "multiple of model.heads, for example 64 and 4."

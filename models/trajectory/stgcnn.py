@@ -62,7 +62,9 @@ class Extrapolation(nn.Module):
     def __init__(self, convolution: type[nn.Conv1d] | type[nn.Conv2d], rows: int, steps: int, layers: int) -> None:
         super().__init__()
         if layers < 1:
-            raise BenchmarkError(f"layers={layers} leads from no coefficient to a forecast. Give model.layers=1 or more.")
+            raise BenchmarkError(
+                f"layers={layers} leads from no coefficient to a forecast. Give model.layers=1 or more."
+            )
         self.layers = nn.ModuleList(convolution(steps if i else rows, steps, 3, padding=1) for i in range(layers))
         self.acts = nn.ModuleList(nn.PReLU() for _ in range(layers))
 

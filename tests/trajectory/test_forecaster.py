@@ -278,3 +278,17 @@ def test_the_offset_is_from_the_mean_of_the_window_along_and_across_the_heading(
 def test_an_unknown_network_is_answered_with_the_nearest() -> None:
     with pytest.raises(BenchmarkError, match="Did you mean 'stgcnn'"):
         build("stgcn", 8, 12)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("social", {"width": 62, "heads": 4}, "62 .* 4 heads.* model.width"),
+        ("sgcn", {"heads": 0}, "0 heads.* model.heads"),
+        ("sgcn", {"layers": 0}, "model.layers=1 or more"),
+        ("stgcnn", {"layers": 0}, "model.layers=1 or more"),
+    ],
+)
+def test_sizes_that_make_no_network_are_refused(name: str, options: dict[str, int], message: str) -> None:
+    with pytest.raises(BenchmarkError, match=message):
+        build(name, 8, 12, space=SPACE, **options)
