@@ -25,7 +25,7 @@ def announce(text: str, *, error: bool = False) -> None:
 
 def show(spec: RunSpec, rows: Mapping[str, Record], store: Store) -> None:
     """Prints the table on standard output and brings the report up to date."""
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console(width=None if sys.stdout.isatty() else 200)
     reported = [
         row
         for row in reported_rows(spec.task)

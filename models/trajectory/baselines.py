@@ -27,7 +27,8 @@ class Extrapolation(nn.Module):
 
     def __init__(self, weights: Tensor) -> None:
         super().__init__()
-        self.register_buffer("weights", weights.to(torch.float32))
+        # Follows from the arguments, so there is nothing to store.
+        self.register_buffer("weights", weights.to(torch.float32), persistent=False)
 
     def forward(self, obs: Tensor, group: Tensor | None = None) -> tuple[Tensor, Tensor]:
         last = obs[:, -1:]
@@ -130,7 +131,7 @@ class SampledVelocity(nn.Module):
             )
         self.angle = math.radians(angle_degrees)
         self.speed_deviation = speed_deviation
-        self.register_buffer("ahead", _ahead(pred_len).to(torch.float32))
+        self.register_buffer("ahead", _ahead(pred_len).to(torch.float32), persistent=False)
         # Keys are paired by sample, so that more samples begin with the same ones.
         counter = torch.arange(2 * (samples - 1)).view(-1, 2).T
         self.register_buffer("keys", murmur3(counter, torch.tensor(seed & MASK)))
