@@ -63,7 +63,10 @@ class SGCNPredictor(nn.Module):
         x = rows[:, :, None, None]
         heads = x.expand(-1, -1, between_rows.shape[1], -1)
         first = self.after[0](over_rows(self.before[0](over_pedestrians(x))))
-        second = self.after[1](over_pedestrians(self.before[1](over_rows(heads))))
+        # Of one number without a bias a PReLU is a ray on either side of zero: two numbers a pair stand for all features.
+        turned = over_rows(heads)
+        rays = self.before[1](torch.stack([rows.new_ones(1), -rows.new_ones(1)]))
+        second = self.after[1](over_pedestrians(torch.cat([turned.relu(), (-turned).relu()], 3)) @ rays)
         x = self.mix_heads(first.mT).mT + second
         return by_sample(self.out(self.extrapolate(x)).mean(2))
 

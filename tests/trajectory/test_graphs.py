@@ -7,7 +7,7 @@ from torch import Tensor
 
 from benchmarks.models.trajectory.build import build
 from benchmarks.models.trajectory.forecaster import Forecaster, Observation
-from benchmarks.models.trajectory.sgcn import EPSILON, Attention, PedestrianGraph, RowGraph
+from benchmarks.models.trajectory.sgcn import EPSILON, Attention, PedestrianGraph, RowGraph, SGCNPredictor
 from benchmarks.models.trajectory.social import encounter
 from benchmarks.models.trajectory.stgcnn import by_sample, encounters, mix
 
@@ -97,6 +97,29 @@ def test_sparse_attention_between_rows_adds_the_identity_to_the_diagonal_alone()
         for layer in graph.mask:
             mask = layer.act(layer.column(mask) + layer.row(mask)) + mask
         torch.testing.assert_close(edges[pedestrian], zero_softmax(dense * (kept(mask[0]) + torch.eye(5))))
+
+
+def test_both_branches_convolve_over_pedestrians_and_rows_in_either_order() -> None:
+    given = seen()
+    network = SGCNPredictor(3, 20, zero_start=False, samples=4, width=8, heads=2).double()
+    rows = torch.cat([given.coefficients, 0.1 * given.offset()], 1)
+    one, other = encounters(GROUP)
+    pairs, between_rows = network.pedestrians(rows, one, other), network.rows(rows)
+    between_pedestrians = torch.zeros(8, 8, 5, 2, dtype=torch.float64).index_put((one, other), pairs)
+
+    def over_pedestrians(x: Tensor) -> Tensor:
+        return torch.einsum("ijth,jthd->ithd", between_pedestrians, x)
+
+    def over_rows(x: Tensor) -> Tensor:
+        return torch.einsum("bhtu,buhd->bthd", between_rows, x)
+
+    x = rows[:, :, None, None].expand(-1, -1, 2, -1)
+    first = network.after[0](over_rows(network.before[0](over_pedestrians(x))))
+    second = network.after[1](over_pedestrians(network.before[1](over_rows(x))))
+    x = torch.einsum("gh,bthd->btgd", network.mix_heads.weight, first) + second
+    for index, (layer, act) in enumerate(zip(network.extrapolate.layers, network.extrapolate.acts, strict=True)):
+        x = act(layer(x)) + (x if index else 0)
+    torch.testing.assert_close(network(given), by_sample(network.out(x).mean(2)))
 
 
 def test_a_channel_is_an_anchor_and_the_last_row_its_logits() -> None:
