@@ -40,14 +40,19 @@ def run_one(overrides: Sequence[str]) -> int:
     from benchmarks import runner  # torch from here on
 
     runner.check(spec)
-    rows, failures = {}, []
+    rows, failures, failed = {}, [], set()
     for role, each in specs.items():
+        if each.kind in ("compress", "adapt") and each.base().key in failed:
+            announce(f"{role}: not made, because its base failed.", error=True)
+            failures.append(role)
+            continue
         announce(f"{role}: {' '.join(each.overrides) or 'defaults'}")
         try:
             rows[role] = runner.run(each, store)
         except runner.RunFailed as failure:
             announce(str(failure), error=True)
             failures.append(role)
+            failed.add(each.key)
     if leads():
         show(spec, rows, store)
     return 1 if "result" in failures else 0

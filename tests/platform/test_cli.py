@@ -392,6 +392,31 @@ def test_a_failing_run_exits_with_1_and_names_its_record(
     assert record.run_id in error
 
 
+def test_a_base_that_fails_is_tried_once(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    tried: list[str] = []
+
+    def diverge(network: object, task: object, data: object, plan: object, **rest: object) -> None:
+        tried.append(str(rest["title"]))
+        raise ArithmeticError("the loss is NaN")
+
+    monkeypatch.setattr(trainer, "fit", diverge)
+    assert main([*QUICK, "report=false", "method=svd", "method.rank=4"]) == 1
+    assert tried == ["train none (deepfm, seed 0)", "train none (lr, seed 0)"]
+    assert capsys.readouterr().err.count("because its base failed") == 2
+    assert [record.status for record in Store("results").records()] == ["failed", "failed"]
+
+
+def test_a_sweep_leaves_out_what_does_not_fit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-m", *QUICK, *ALONE, "method=none,stay"]) == 0
+    assert "skipped: " in (errors := capsys.readouterr().err)
+    assert "'stay' is made for trajectory" in errors
+    assert [record.method for record in Store("results").records()] == ["none"]
+
+
+def test_a_sweep_in_which_nothing_fits_is_refused(refused: Refused) -> None:
+    assert "'stay' is made for trajectory" in refused("-m", *QUICK, "method=stay,kalman")
+
+
 def test_verify_and_rescore_find_a_sound_store(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "--store", str(trained / "results")]) == 0
     assert "0 problems" in capsys.readouterr().out
