@@ -14,18 +14,24 @@ from benchmarks.leaderboard.report.tables import Cell, table
 BEGIN = "<!-- leaderboard:begin -->"
 END = "<!-- leaderboard:end -->"
 LEFT_OUT = frozenset({"tuned", "commit", "hardware", "flops", "peak_mem"})
+MOST = 6
+"""Columns of conditions and further metrics; the report's page shows all of them."""
 
 
 def markdown_table(section: Section) -> str:
     """The table of one section: the main figures, with their interval or spread in the same cell."""
     shown = table(section)
-    kept = [index for index, column in enumerate(shown.columns) if column.key not in LEFT_OUT]
+    conditions = {f"condition_{name}" for name in section.plan.conditions}
+    metrics = [quality.metric for quality in section.plan.metrics]
+    left_out = LEFT_OUT | set(metrics[max(1, MOST - len(conditions)) :])
+    kept = [index for index, column in enumerate(shown.columns) if column.key not in left_out]
     headings = ["method", *(shown.columns[index].heading for index in kept)]
     rules = ["---", *("---:" if shown.columns[index].numeric else "---" for index in kept)]
     lines = [_line(headings), _line(rules)]
     for row, cells in shown.rows:
         gaps = f" ({'; '.join(row.gaps)})" if row.gaps else ""
-        lines.append(_line([_escaped(row.label + gaps), *(_text(cells[index]) for index in kept)]))
+        texts = [_text(cells[index], shown.columns[index].key not in conditions) for index in kept]
+        lines.append(_line([_escaped(row.label + gaps), *texts]))
     return "\n".join(lines)
 
 
@@ -57,8 +63,8 @@ def write_between_markers(path: Path, text: str) -> None:
         temporary.replace(path)
 
 
-def _text(cell: Cell) -> str:
-    return _escaped(f"{cell.text} ({cell.note})" if cell.note else cell.text)
+def _text(cell: Cell, with_note: bool) -> str:
+    return _escaped(f"{cell.text} ({cell.note})" if cell.note and with_note else cell.text)
 
 
 def _escaped(text: str) -> str:
