@@ -23,7 +23,7 @@ class HiddenLayer(nn.Module):
         act_layer: Callable[[], nn.Module],
     ) -> None:
         super().__init__()
-        self.linear = _linear(in_features, out_features)
+        self.linear = xavier_linear(in_features, out_features)
         self.norm = nn.BatchNorm1d(out_features) if batch_norm else nn.Identity()
         self.act = act_layer()
         self.dropout = FastDropout(dropout)
@@ -50,14 +50,16 @@ class MLP(nn.Module):
         super().__init__()
         widths = [in_features, *hidden_units]
         self.hidden = nn.Sequential(*(HiddenLayer(i, o, dropout, batch_norm, act_layer) for i, o in pairwise(widths)))
-        self.out = _linear(widths[-1], out_features)
+        self.out = xavier_linear(widths[-1], out_features)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.out(self.hidden(x))
 
 
-def _linear(in_features: int, out_features: int) -> nn.Linear:
-    linear = nn.Linear(in_features, out_features)
+def xavier_linear(in_features: int, out_features: int, bias: bool = True) -> nn.Linear:
+    """A linear layer whose weights start Xavier-normal and whose bias, where it has one, starts at zero."""
+    linear = nn.Linear(in_features, out_features, bias)
     nn.init.xavier_normal_(linear.weight)
-    nn.init.zeros_(linear.bias)
+    if bias:
+        nn.init.zeros_(linear.bias)
     return linear

@@ -75,7 +75,7 @@ def test_reported_figures_agree_with_the_published_table(dataset):
     if not mirror or not table.is_file():
         pytest.skip("needs the mirror's bars_leaderboard (BENCH_MIRROR)")
     names = {"lr": "LR", "fm": "FM", "dnn": "YoutubeDNN", "deepfm": "DeepFM", "dcn": "DCN", "dcnv2": "DCN-V2",
-             "xdeepfm": "xDeepFM", "autoint_plus": "AutoInt+", "fibinet": "FiBiNET", "nfm": "NFM", "masknet": "MaskNet",
+             "xdeepfm": "xDeepFM", "autoint": "AutoInt+", "fibinet": "FiBiNET", "nfm": "NFM", "masknet": "MaskNet",
              "finalmlp": "FinalMLP", "finalnet": "FinalNet", "onn": "ONN"}  # fmt: skip
     with table.open(newline="") as stream:
         best = {line["Model"]: float(line["AUC"]) for line in csv.DictReader(stream)}
