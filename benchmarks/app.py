@@ -112,7 +112,7 @@ def _hydra(argv: Sequence[str]) -> int:
 def _quiet_hydra(argv: Sequence[str], scratch: str) -> list[str]:
     """The store owns the layout of results, so what Hydra writes of its own goes where it is removed, unless asked for."""
     wanted = {"hydra.run.dir": ".", "hydra.sweep.dir": scratch, "hydra.sweep.subdir": ".", "hydra.output_subdir": "null",
-              "hydra/job_logging": "disabled", "hydra/hydra_logging": "disabled"}  # fmt: skip
+              "hydra/job_logging": "none", "hydra/hydra_logging": "none"}  # fmt: skip
     typed = {word.split("=")[0] for word in argv}
     return [f"{key}={value}" for key, value in wanted.items() if key not in typed]
 
