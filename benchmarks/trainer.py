@@ -111,6 +111,22 @@ class Training(lightning.LightningModule):
         }
 
 
+def _average(decay: float) -> Callable[[Any, Any, Any], None]:
+    """The moving average of floats; whole numbers (offsets, counters, int8 rows) are taken over.
+
+    torch averages them as well and cuts off the fraction, so that at a decay of 0.9999 many fall by one.
+    """
+    average = get_ema_multi_avg_fn(decay)
+
+    def update(averaged: Any, current: Any, steps: Any) -> None:
+        if averaged[0].is_floating_point():
+            average(averaged, current, steps)
+        else:
+            torch._foreach_copy_(averaged, current)
+
+    return update
+
+
 def _schedule(plan: dict[str, Any], steps: int) -> Callable[[int], float] | None:
     """The learning-rate factor at each step, or None where the rate is constant or falls by what validation says."""
     kind, epochs = plan["schedule"], max(1, plan["max_epochs"])
@@ -151,7 +167,7 @@ class Selection(lightning.Callback):
         assert isinstance(pl_module, Training)
         if self.plan["ema_decay"] and self.average is None:
             self.average = AveragedModel(
-                pl_module.network, multi_avg_fn=get_ema_multi_avg_fn(self.plan["ema_decay"]), use_buffers=True
+                pl_module.network, multi_avg_fn=_average(self.plan["ema_decay"]), use_buffers=True
             )
             if self.average_weights is not None:
                 self.average.load_state_dict(self.average_weights)

@@ -208,6 +208,17 @@ def test_the_average_follows_its_equation() -> None:
         assert torch.allclose(shown["weight"], mean, atol=1e-6)
 
 
+def test_whole_numbers_in_buffers_are_not_averaged() -> None:
+    """Offsets of a table and rows of bytes: torch's own average cuts off the fraction, so that some fall by one."""
+    network, judge = line(), rising()
+    wide, narrow = torch.arange(1000), torch.arange(-127, 128, dtype=torch.int8)
+    network.register_buffer("offsets", wide.clone())
+    network.register_buffer("rows", narrow.clone())
+    train(network, judge, ema_decay=0.9999, batch_size=8, max_epochs=3)
+    assert torch.equal(judge.shown[-1]["offsets"], wide)
+    assert torch.equal(judge.shown[-1]["rows"], narrow)
+
+
 def test_no_epochs_leave_the_network_as_it_was() -> None:
     network = line()
     history = train(network, Script(), max_epochs=0)
