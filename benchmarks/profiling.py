@@ -28,8 +28,12 @@ from benchmarks.task import Task, tensors
 
 CONVENTION = "2 per multiply-add; matrix products, convolutions and attention, and the task's analytic terms"
 NORMALISATION = nn.modules.batchnorm._NormBase
+BYTES = (torch.int8, torch.uint8)
+"""Types of buffers that hold what was learnt: rows of a table, a bitmap of weights. Wider integers are counters and keys."""
 WARM_UP_SECONDS, MEASURE_SECONDS = 0.3, 1.0
 MIN_CALLS, MAX_CALLS = 30, 3000
+SHARE = 0.3
+"""Of these seconds, for a second form of the same network."""
 
 
 def profile(solver: Solver, split: Split, task: Task, folder: Path, *, memory: bool) -> Cost:
@@ -41,12 +45,18 @@ def profile(solver: Solver, split: Split, task: Task, folder: Path, *, memory: b
         cost.params_total = unique_parameters(network)
         cost.params_stored = cost.params_total + stored_constants(network)
         cost.params_trainable = unique_parameters(network, trainable=True)
-        cost.parts = {name: count for name, part in network.named_children() if (count := unique_parameters(part))}
+        parts = {name: unique_parameters(part) + stored_constants(part) for name, part in network.named_children()}
+        cost.parts = {name: count for name, count in parts.items() if count}
         cost.flops = count_flops(solver, split, task)
-    cost.latency_ms = [latency(solver, split, size) for size in task.latency_batches if size <= len(split)]
+    sizes = [size for size in task.latency_batches if size <= len(split)]
+    cost.latency_ms = [latency(solver, split, size) for size in sizes]
     if cost.latency_ms:
         largest = cost.latency_ms[-1]
         cost.throughput = 1000 * largest.batch / largest.median
+    if isinstance(solver, NetworkSolver) and (fused := task.exported(solver.network)) is not solver.network:
+        # Last, since readers that know nothing of forms take the first latency of a batch size.
+        quick = NetworkSolver(task, fused, solver.schema)
+        cost.latency_ms += [latency(quick, split, size, "fused", SHARE) for size in sizes]
     if memory:
         cost.peak_mem = peak_memory(task, folder, max(task.latency_batches), split)
     return cost
@@ -63,13 +73,16 @@ def unique_parameters(module: nn.Module, trainable: bool = False) -> int:
 
 
 def stored_constants(network: nn.Module) -> int:
-    """Numbers in buffers that must be shipped: bases, anchors. Those of a normalisation fold into the weights beside it."""
+    """Numbers in buffers that must be shipped: bases, anchors, rows of bytes; how many bytes each has, `bytes_stored` tells.
+
+    Those of a normalisation fold into the weights beside it.
+    """
     return sum(
         value.numel()
         for module in network.modules()
         if not isinstance(module, NORMALISATION)
         for name, value in module.named_buffers(recurse=False)
-        if value.is_floating_point() and name not in module._non_persistent_buffers_set
+        if (value.is_floating_point() or value.dtype in BYTES) and name not in module._non_persistent_buffers_set
     )
 
 
@@ -84,15 +97,15 @@ def count_flops(solver: NetworkSolver, split: Split, task: Task) -> Flops:
     return Flops(value=value, convention=CONVENTION, input_shape=json.dumps(shapes))
 
 
-def latency(solver: Solver, split: Split, batch_size: int) -> Latency:
-    """Wall time of a prediction call, median and 10th and 90th percentile."""
+def latency(solver: Solver, split: Split, batch_size: int, form: str = "eager", share: float = 1.0) -> Latency:
+    """Wall time of a prediction call, median and 10th and 90th percentile; `share` shortens the measurement."""
     device = getattr(solver, "device", torch.device("cpu"))
     random = np.random.default_rng(0)
     batches = [split.batch(random.integers(0, len(split), batch_size)) for _ in range(64)]
-    for batch in _for_seconds(batches, WARM_UP_SECONDS, 10, MAX_CALLS):
+    for batch in _for_seconds(batches, share * WARM_UP_SECONDS, 10, MAX_CALLS):
         solver.predict(batch)
     times = []
-    for batch in _for_seconds(batches, MEASURE_SECONDS, MIN_CALLS, MAX_CALLS):
+    for batch in _for_seconds(batches, share * MEASURE_SECONDS, MIN_CALLS, MAX_CALLS):
         _synchronise(device)
         started = time.perf_counter()
         solver.predict(batch)
@@ -108,6 +121,7 @@ def latency(solver: Solver, split: Split, batch_size: int) -> Latency:
         threads=torch.get_num_threads(),
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         dtype="float32",
+        form=form,
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from benchmarks.models.lowrank.surgery import blueprint, restore
 from benchmarks.task import Task, tensors
@@ -59,10 +60,23 @@ class NetworkSolver(Solver):
     def load(cls, task: Task, folder: Path) -> NetworkSolver:
         """A saved solver; weights are read as safetensors, so no code of the file is run."""
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        network = build(task, description["model"], description["settings"], description["schema"])
+        with _Unfilled():
+            network = build(task, description["model"], description["settings"], description["schema"])
         restore(network, description["layers"])
         network.load_state_dict(load_file(folder / WEIGHTS))
         return cls(task, network, description["schema"])
+
+
+class _Unfilled(TorchFunctionMode):
+    """Parameters are left as they are allocated, since a file is about to fill them.
+
+    Memory that nobody writes to is never taken: a table whose smaller form comes in its place costs nothing.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def build(task: Task, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:

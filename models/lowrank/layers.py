@@ -83,7 +83,7 @@ class LowRankFieldEmbedding(nn.Module):
 
     def tables(self) -> Iterator[nn.Parameter]:
         """The parameters that are looked up by id. Shrinking the projections as well would undo their unit length."""
-        yield self.z.weight
+        yield from self.z.tables()
 
     def blueprint(self) -> dict[str, Any]:
         """The constructor's arguments, fit for JSON."""

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, get_args
 
 from torch import nn
 
 from benchmarks import errors
 from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.lowrank.hashing import HashFieldEmbedding
+from benchmarks.models.lowrank.int8 import Int8FieldEmbedding
 from benchmarks.models.lowrank.layers import LowRankFieldEmbedding, LowRankLinear
+from benchmarks.models.lowrank.pruned import PrunedLinear
+from benchmarks.models.lowrank.quotient import QRFieldEmbedding
+from benchmarks.models.lowrank.tensor_train import TTFieldEmbedding
 
-LAYERS: dict[str, type[nn.Module]] = {cls.__name__: cls for cls in (LowRankLinear, LowRankFieldEmbedding)}
+Small = (
+    LowRankLinear
+    | PrunedLinear
+    | LowRankFieldEmbedding
+    | HashFieldEmbedding
+    | QRFieldEmbedding
+    | TTFieldEmbedding
+    | Int8FieldEmbedding
+)
+LAYERS: dict[str, type[nn.Module]] = {kind.__name__: kind for kind in get_args(Small)}
 
 
 def linear_units(network: nn.Module, keep_dense: Iterable[str] = ()) -> dict[str, nn.Linear]:
-    """The linear layers that may be compressed, by name: none that matches `keep_dense`, none inside a low-rank layer.
+    """The linear layers that may be compressed, by name: none that matches `keep_dense`, none inside a compressed layer.
 
     Subclasses of `nn.Linear` are left alone: their owners rely on more than the call (attention reads `weight`).
     """
@@ -39,11 +53,11 @@ def replace_module(network: nn.Module, name: str, module: nn.Module) -> None:
 
 
 def blueprint(network: nn.Module) -> list[dict[str, Any]]:
-    """Name, class and constructor arguments of every low-rank layer: what `restore` needs, fit for JSON."""
+    """Name, class and constructor arguments of every compressed layer, outer ones first: what `restore` needs, fit for JSON."""
     return [
         {"name": name, "layer": type(module).__name__, "kwargs": module.blueprint()}
         for name, module in network.named_modules()
-        if isinstance(module, LowRankLinear | LowRankFieldEmbedding)
+        if isinstance(module, Small)
     ]
 
 

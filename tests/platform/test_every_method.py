@@ -33,6 +33,8 @@ SMALL = {
 
 RANKS = {"ctr": 4, "trajectory": 6}
 """A rank that pays on the small network."""
+LARGE_ENOUGH = 100
+"""Rows from which its tables are compressed, by methods that leave small ones alone."""
 
 PAIRS = [(task, method) for task in registry.entries("task") for method in registry.methods_for(task)]
 DRAWS_NOTHING = frozenset({"stay", "constant_velocity", "kalman"})
@@ -61,10 +63,11 @@ def twins(tmp_path_factory: pytest.TempPathFactory, quick: None) -> tuple[Store,
 
 def spec(task: str, method: str, *words: str) -> RunSpec:
     settings = registry.entry("method", method).settings
-    ranks = [f"method.{key}={RANKS[task]}" for key in ("rank", "match_rank") if settings.get(key)]
+    tiny = {"rank": RANKS[task], "match_rank": RANKS[task], "min_rows": LARGE_ENOUGH}
+    sizes = [f"method.{key}={value}" for key, value in tiny.items() if settings.get(key)]
     # A run without a network has no settings of a model.
     own = [word for word in SMALL[task] if settings["requires"] or not word.startswith("model.")]
-    return RunSpec.of([f"task={task}", *SHARED, *own, f"method={method}", *ranks, *words])
+    return RunSpec.of([f"task={task}", *SHARED, *own, f"method={method}", *sizes, *words])
 
 
 def weights(store: Store, record: Record) -> dict[str, torch.Tensor]:

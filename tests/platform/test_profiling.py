@@ -15,8 +15,11 @@ from torch import Tensor, nn
 from benchmarks import profiling
 from benchmarks.ctr.task import CTR
 from benchmarks.datasets.bundle import Split
+from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.lowrank.int8 import Int8FieldEmbedding
 from benchmarks.models.lowrank.layers import LowRankLinear
-from benchmarks.profiling import count_flops, latency, peak_memory, profile, unique_parameters
+from benchmarks.models.lowrank.surgery import replace_module
+from benchmarks.profiling import count_flops, latency, peak_memory, profile, stored_constants, unique_parameters
 from benchmarks.solver import NetworkSolver, Solver, build
 from benchmarks.task import Batch, Outputs, Task
 
@@ -138,6 +141,21 @@ def test_batches_larger_than_the_data_are_not_timed(hurried: None, tmp_path: Pat
     assert cost.throughput == pytest.approx(1000 * 8 / cost.latency_ms[-1].median)
 
 
+def test_a_form_of_its_own_is_timed_after_the_network(
+    hurried: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, quick = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1)), nn.Linear(4, 1)
+    calls: list[int] = []
+    quick.register_forward_hook(lambda module, inputs, output: calls.append(len(output)))
+    monkeypatch.setattr(Plain, "exported", lambda *_: quick)
+    cost = profile(NetworkSolver(Plain(), network, {}), rows(4), Plain(), tmp_path, memory=False)
+    found = [(timed.form, timed.batch) for timed in cost.latency_ms]
+    assert found == [("eager", 1), ("eager", 8), ("fused", 1), ("fused", 8)]
+    assert set(calls) == {1, 8}
+    assert cost.params_total == 25
+    assert cost.throughput == pytest.approx(1000 * 8 / cost.latency_ms[1].median)
+
+
 def test_a_profile_adds_up(hurried: None, tmp_path: Path) -> None:
     network = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 1))
     network.built_from = {"model": "plain", "settings": {}}  # type: ignore[assignment]
@@ -149,6 +167,37 @@ def test_a_profile_adds_up(hurried: None, tmp_path: Path) -> None:
     assert cost.bytes_stored == (tmp_path / "weights.safetensors").stat().st_size
     assert cost.bytes_stored >= 4 * 19
     assert cost.peak_mem is None
+
+
+def test_rows_of_bytes_are_stored_numbers_and_counted_in_bytes_on_disk(hurried: None, tmp_path: Path) -> None:
+    task, settings = CTR(), {"embedding_dim": 8, "regularizer": 0.0}
+    schema = {"cardinalities": [500, 300]}
+    ids = np.zeros((4, 2), np.int32)
+    split = Split({"ids": ids}, np.arange(4), np.arange(4))
+    costs = {}
+    for name in ("dense", "int8"):
+        network = build(task, "fm", settings, schema)
+        if name == "int8":
+            replace_module(network, "embedding", Int8FieldEmbedding.of(network.embedding))
+        solver = NetworkSolver(task, network, schema)
+        solver.save(tmp_path / name)
+        costs[name] = profile(solver, split, task, tmp_path / name, memory=False)
+    dense, small = costs["dense"], costs["int8"]
+    assert dense.params_stored == dense.params_total == 800 * (8 + 1) + 1
+    assert small.params_total == 800 + 1
+    assert small.params_stored == dense.params_stored + 800  # a scale a row
+    assert small.parts == {"first_order": 800, "embedding": 800 * 9}
+    assert small.bytes_stored is not None
+    assert small.bytes_stored == pytest.approx(800 * (8 + 4) + 4 * 801, abs=1000)  # the file's header
+
+
+def test_counters_and_offsets_are_not_among_the_stored_numbers() -> None:
+    network = nn.Sequential(nn.BatchNorm1d(4), FieldEmbedding((3, 2), 2))
+    network.register_buffer("counter", torch.zeros(5, dtype=torch.int64))
+    network.register_buffer("basis", torch.zeros(7))
+    network.register_buffer("bitmap", torch.zeros(2, dtype=torch.uint8))
+    network.register_buffer("derived", torch.zeros(9), persistent=False)
+    assert stored_constants(network) == 7 + 2
 
 
 def test_a_solver_without_a_network_has_a_speed_and_no_parameters(hurried: None, tmp_path: Path) -> None:

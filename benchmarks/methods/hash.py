@@ -1,0 +1,30 @@
+"""The hashing trick: ids share rows. The simplest small table, and hard to beat at equal size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+from torch import nn
+
+from benchmarks.methods.tables import SmallTables, started_with
+from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.lowrank.hashing import HashFieldEmbedding
+
+
+@dataclass(frozen=True)
+class Hash(SmallTables):
+    """Large tables keep a `share` of their rows, which their ids read in turn; trained from scratch.
+
+    A trained table gives nothing to start from: the rows that would be merged belong to unrelated ids.
+    """
+
+    share: Annotated[float, Meta(gt=0, lt=1)] = 0.25
+
+    def smaller(self, table: FieldEmbedding, large: Mapping[int, str]) -> nn.Module:
+        buckets = [
+            max(1, int(self.share * rows)) if field in large else rows for field, rows in enumerate(table.cardinalities)
+        ]
+        return HashFieldEmbedding(table.cardinalities, table.embedding_dim, buckets, started_with(table))
