@@ -45,9 +45,9 @@ class Answers(nn.Module):
 def export(solver: NetworkSolver, path: Path) -> str:
     """Writes the network for batches of any size to a .pt2 or .onnx file, and returns what goes in and comes out.
 
-    What it was trained for (field names, lengths, units) goes with it as JSON: the extra file `schema.json` of a program,
-    the property `schema` of an ONNX model. The file is read again and must answer as the network does; else, and for a
-    network that cannot be exported, BenchmarkError is raised and nothing is left.
+    The form is that of `Task.exported`. What it was trained for (field names, lengths, units) goes with it as JSON: the
+    extra file `schema.json` of a program, the property `schema` of an ONNX model. The file is read again and must answer
+    as the network does; else, and for a network that cannot be exported, BenchmarkError is raised and nothing is left.
     """
     write = {".pt2": _write_program, ".onnx": _write_onnx}[path.suffix]
     if write is _write_onnx:
@@ -59,7 +59,8 @@ def export(solver: NetworkSolver, path: Path) -> str:
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         with _quiet():
-            answer = write(_program(answers, example), list(outputs), json.dumps(dict(solver.schema)), partial)
+            made = Answers(solver.task, solver.task.exported(solver.network)).eval()
+            answer = write(_program(made, example), list(outputs), json.dumps(dict(solver.schema)), partial)
         for size in CHECKED:
             _compare(answer, answers, solver.task.example(solver.schema, size), path)
         partial.replace(path)

@@ -76,6 +76,13 @@ class Task(ABC):
             "The task of this run cannot be exported yet: it lacks Task.example, which makes up a batch."
         )
 
+    def exported(self, network: nn.Module) -> nn.Module:
+        """The network as it leaves the suite: the same answers, up to rounding, in the form that is quickest to compute.
+
+        A form of its own, which `predict` takes as well, is also timed; the network itself says that there is none.
+        """
+        return network
+
     def pictures(self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> None:
         """Writes PNG files about an evaluated fold into `folder`, for the run's page; no number may depend on them.
 

@@ -16,6 +16,7 @@ from benchmarks.datasets.bundle import Split
 from benchmarks.errors import BenchmarkError
 from benchmarks.models.ctr.build import build
 from benchmarks.models.ctr.deepfm import DeepFM
+from benchmarks.models.ctr.fused import fuse
 from benchmarks.task import Batch, Outputs, Task
 
 
@@ -55,6 +56,13 @@ class CTR(Task):
         generator = torch.Generator().manual_seed(0)
         fields = [torch.randint(rows, (size,), generator=generator) for rows in schema["cardinalities"]]
         return {"ids": torch.stack(fields, 1).to(torch.int32)}
+
+    def exported(self, network: nn.Module) -> nn.Module:
+        """One table and merged products, where the network has such a form (see `fuse`)."""
+        try:
+            return fuse(network)
+        except BenchmarkError:
+            return network
 
     def load_weights(self, network: nn.Module, path: Path) -> None:
         from benchmarks.models.ctr.published import load_reference_deepfm

@@ -1,0 +1,278 @@
+"""Trained click networks for inference: the same logits from one lookup and the fewest matrix products."""
+
+from __future__ import annotations
+
+import copy
+from itertools import accumulate, pairwise
+from typing import NamedTuple, NoReturn
+
+import torch
+from torch import nn
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.models.ctr.deepfm import DeepFM
+from benchmarks.models.ctr.dnn import DNN
+from benchmarks.models.ctr.fm import FM
+from benchmarks.models.ctr.logistic import LogisticRegression
+from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.lowrank.layers import LowRankFieldEmbedding, LowRankLinear
+from benchmarks.models.mlp import MLP, HiddenLayer
+
+BLOCK = 512
+"""Samples a thread that are carried through all layers at a time, so that what lies between two stays in the cache."""
+CHUNK = 2**18
+"""Rows of a table that are held in float64 at a time."""
+WHOLE = {4: torch.float32, 8: torch.float64, 16: torch.complex128}
+"""What holds a row of so many bytes as one number: on a CPU it is looked up in half the time of a row of several."""
+HALF = 0.5**0.5
+
+
+class FusedClickNetwork(nn.Module):
+    """What `fuse` makes: integer ids [b, F] -> logits [b], for inference only.
+
+    With rows e = z P + mu and their sum S, a factorisation machine is (|S|^2 - sum of |e|^2) / 2, and |e|^2 depends on one
+    id alone. So `table` [ids, r + 1] holds z and a scalar: the first-order weight less |e|^2 / 2. `first` takes all rows of
+    a sample to the first layer of the MLP, to S / sqrt(2) and to the sum of the scalars, in one product that has P and mu
+    multiplied in; `widths` are the columns of each, 0 for what the network lacks. `rest` is the MLP behind its first
+    product. A row of three numbers has a 1 as the fourth (see WHOLE), on which the bias of `first` is carried.
+    """
+
+    offsets: torch.Tensor
+
+    def __init__(
+        self,
+        offsets: torch.Tensor,
+        table: torch.Tensor,
+        first: nn.Linear,
+        widths: tuple[int, int, int],
+        rest: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("offsets", offsets, persistent=False)
+        self.table = nn.Parameter(table)
+        self.first = first
+        self.widths = widths
+        self.rest = rest
+        self.eval().requires_grad_(False)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        places = ids + self.offsets
+        # A program that is exported takes a batch as it comes: it holds no loop over a number that it does not know.
+        if torch.compiler.is_compiling() or ids.device.type != "cpu":
+            return self._logits(nn.functional.embedding(places, self.table).flatten(1))
+        block = BLOCK * torch.get_num_threads()
+        if len(places) <= block:
+            return self._logits(self._look_up(places))
+        return torch.cat([self._logits(self._look_up(part)) for part in places.split(block)])
+
+    def _look_up(self, places: torch.Tensor) -> torch.Tensor:
+        whole = WHOLE.get(self.table.shape[1] * self.table.element_size())
+        if whole is None:
+            return nn.functional.embedding(places, self.table).flatten(1)
+        rows = self.table.view(whole).view(-1).index_select(0, places.flatten())
+        return rows.view(self.table.dtype).view(len(places), self.first.in_features)
+
+    def _logits(self, rows: torch.Tensor) -> torch.Tensor:
+        deep, pooled, scalar = self.first(rows).split(self.widths, dim=1)
+        terms = []
+        if self.widths[0]:
+            terms.append(self.rest(deep))
+        if self.widths[1]:
+            terms.append(pooled.square().sum(dim=1, keepdim=True))
+        if self.widths[2]:
+            terms.append(scalar)
+        logits = terms[0]
+        for term in terms[1:]:
+            logits = logits + term
+        return logits.squeeze(1)
+
+
+class Rows(NamedTuple):
+    """The rows of a field embedding as z P_f + mean_f.
+
+    `z` is the table [ids, r] as it is; P [F, r, d] and the mean [F, d] are float64. Field f has the rows bounds[f] to
+    bounds[f + 1].
+    """
+
+    z: torch.Tensor
+    projection: torch.Tensor
+    mean: torch.Tensor
+    bounds: list[int]
+
+    def between(self, start: int, stop: int, field: int) -> torch.Tensor:
+        """Some rows of one field, multiplied out: float64 [stop - start, d]."""
+        return _exact(self.z[start:stop]) @ self.projection[field] + self.mean[field]
+
+
+class Affine(NamedTuple):
+    """y = weight x + bias, both float64: [o, i] and [o]."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
+Step = Affine | nn.Module
+
+
+def fuse(network: nn.Module) -> FusedClickNetwork:
+    """The logits of a trained network in evaluation mode, up to rounding, from fewer and smaller products.
+
+    BatchNorm is folded into the layer before it and dropout is gone. Tables stay factorised, whatever training has made
+    of the factors, and so do low-rank layers, except where one matrix is no larger than the two. Dense networks have this
+    form too: it is what a low-rank one has to be compared with. Weights are combined in float64; type and device of the
+    result are those of `network`, which stays as it is. Anything but LogisticRegression, FM, DNN and DeepFM with dense or
+    low-rank tables and layers raises BenchmarkError.
+    """
+    if type(network) not in (LogisticRegression, FM, DNN, DeepFM):
+        _refuse(network, "network")
+    parts: dict[str, nn.Module] = dict(network.named_children())
+    first_order = _rows(parts["first_order"]) if "first_order" in parts else None
+    embedding = _rows(parts["embedding"]) if "embedding" in parts else _no_columns(parts["first_order"])
+    fields, rank, _ = embedding.projection.shape
+    head, rest = _steps(parts["mlp"], fields * rank) if "mlp" in parts else (None, [])
+
+    like = next(network.parameters())
+    bias = _exact(network.get_parameter("bias")) if first_order else None
+    spare = (rank + (bias is not None)) * like.element_size() == 12
+    first, widths = _first(embedding, head, bias, spare)
+    return FusedClickNetwork(
+        torch.tensor(embedding.bounds[:-1]),
+        _table(first_order, embedding, like, spare),
+        _linear(first),
+        widths,
+        nn.Sequential(*map(_module, rest)),
+    ).to(like.device, like.dtype)
+
+
+def _rows(table: nn.Module) -> Rows:
+    if type(table) is FieldEmbedding:
+        fields, dim = len(table.cardinalities), table.embedding_dim
+        projection, mean, z = torch.eye(dim, dtype=torch.float64).repeat(fields, 1, 1), None, table
+    elif type(table) is LowRankFieldEmbedding and type(table.z) is FieldEmbedding:
+        projection, mean, z = _exact(table.projection), table.mean, table.z
+    else:
+        _refuse(table, "table")
+    centre = projection.new_zeros(projection[:, 0].shape) if mean is None else _exact(mean)
+    return Rows(z.weight.detach(), projection, centre, [0, *accumulate(z.cardinalities)])
+
+
+def _no_columns(table: nn.Module) -> Rows:
+    """An embedding of no dimensions for the fields of a table."""
+    rows = _rows(table)
+    return rows._replace(z=rows.z[:, :0], projection=rows.projection[:, :0, :0], mean=rows.mean[:, :0])
+
+
+def _table(first_order: Rows | None, embedding: Rows, like: torch.Tensor, spare: bool) -> torch.Tensor:
+    rank = embedding.z.shape[1]
+    table = like.new_ones(embedding.bounds[-1], rank + (first_order is not None) + spare)
+    table[:, :rank] = embedding.z
+    if first_order is None:
+        return table
+    for field, (begin, end) in enumerate(pairwise(embedding.bounds)):
+        for start in range(begin, end, CHUNK):
+            place = (start, min(start + CHUNK, end), field)
+            weight, row = first_order.between(*place)[:, 0], embedding.between(*place)
+            table[start : place[1], rank] = (weight - 0.5 * row.square().sum(dim=1)).to(like)
+    return table
+
+
+def _first(
+    embedding: Rows, head: Affine | None, bias: torch.Tensor | None, spare: bool
+) -> tuple[Affine, tuple[int, int, int]]:
+    """The first product and its `widths`: `head` is the MLP's first, `bias` that of the wide part, None without one."""
+    (fields, rank, dim), wide = embedding.projection.shape, bias is not None
+    deep = 0 if head is None else len(head.bias)
+    widths = (deep, dim if wide else 0, int(wide))
+    weight = embedding.projection.new_zeros(sum(widths), fields, rank + wide + spare)
+    constant = embedding.projection.new_zeros(sum(widths))
+    if head is not None:
+        by_field = head.weight.unflatten(1, (fields, dim))
+        weight[:deep, :, :rank] = torch.einsum("hfd,frd->hfr", by_field, embedding.projection)
+        constant[:deep] = head.bias + torch.einsum("hfd,fd->h", by_field, embedding.mean)
+    if bias is not None:
+        weight[deep:-1, :, :rank] = HALF * embedding.projection.permute(2, 0, 1)
+        constant[deep:-1] = HALF * embedding.mean.sum(dim=0)
+        weight[-1, :, rank] = 1
+        constant[-1] = bias.sum()
+    if spare:
+        weight[:, 0, -1], constant = constant, torch.zeros_like(constant)
+    return Affine(weight.flatten(1), constant), widths
+
+
+def _steps(mlp: nn.Module, inputs: int) -> tuple[Affine, list[Step]]:
+    """The first product of an MLP, which with the projections in it reads `inputs` numbers, and the steps behind it."""
+    if type(mlp) is not MLP:
+        _refuse(mlp, "MLP")
+    steps: list[Step] = []
+    for layer in mlp.hidden:
+        if type(layer) is not HiddenLayer:
+            _refuse(layer, "layer")
+        before, last = _products(layer.linear, layer.norm, inputs)
+        steps += [*before, last, layer.act]
+        inputs = len(last.bias)
+    before, last = _products(mlp.out, nn.Identity(), inputs)
+    steps += [*before, last]
+    head = steps.pop(0)
+    assert isinstance(head, Affine)
+    return head, steps
+
+
+def _products(layer: nn.Module, norm: nn.Module, inputs: int) -> tuple[list[Step], Affine]:
+    """What comes before the last product of a layer, and that product, normalised."""
+    if type(layer) is nn.Linear:
+        return [], _normalised(_affine(layer), norm)
+    if type(layer) is not LowRankLinear:
+        _refuse(layer, "layer")
+    down, up = _affine(layer.down), _normalised(_affine(layer.up), norm)
+    if layer.inner is None and layer.rank * (inputs + layer.out_features) >= inputs * layer.out_features:
+        return [], Affine(up.weight @ down.weight, up.weight @ down.bias + up.bias)
+    # A bias is a pass over the whole result before the product is added to it. One more inner feature that is always 1,
+    # before a ReLU and after it, takes that pass to the few inner features.
+    down = Affine(nn.functional.pad(down.weight, (0, 0, 0, 1)), nn.functional.pad(down.bias, (0, 1), value=1.0))
+    up = Affine(torch.column_stack([up.weight, up.bias]), torch.zeros_like(up.bias))
+    return [down, layer.act] if layer.inner else [down], up
+
+
+def _normalised(affine: Affine, norm: nn.Module) -> Affine:
+    if type(norm) is nn.Identity:
+        return affine
+    if type(norm) is not nn.BatchNorm1d or norm.running_mean is None or norm.running_var is None:
+        _refuse(norm, "normalisation")
+    scale = (_exact(norm.running_var) + norm.eps).rsqrt()
+    shift = -_exact(norm.running_mean) * scale
+    if norm.affine:
+        scale, shift = scale * _exact(norm.weight), shift * _exact(norm.weight) + _exact(norm.bias)
+    return Affine(scale[:, None] * affine.weight, scale * affine.bias + shift)
+
+
+def _affine(linear: nn.Linear) -> Affine:
+    weight = _exact(linear.weight)
+    return Affine(weight, weight.new_zeros(len(weight)) if linear.bias is None else _exact(linear.bias))
+
+
+def _module(step: Affine | nn.Module) -> nn.Module:
+    if isinstance(step, Affine):
+        return _linear(step)
+    # In place, since nothing else reads what goes in: a large result costs as much to allocate as to compute.
+    return nn.ReLU(inplace=True) if type(step) is nn.ReLU else copy.deepcopy(step)
+
+
+def _linear(affine: Affine) -> nn.Linear:
+    biased = bool(affine.bias.any())
+    out_features, in_features = affine.weight.shape
+    linear = nn.Linear(in_features, out_features, bias=biased, device="meta")
+    linear.weight = nn.Parameter(affine.weight)
+    if biased:
+        linear.bias = nn.Parameter(affine.bias)
+    return linear
+
+
+def _exact(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().cpu().to(torch.float64, copy=True)
+
+
+def _refuse(module: nn.Module, what: str) -> NoReturn:
+    raise BenchmarkError(
+        f"This {what} has no fused form: {type(module).__name__}. LogisticRegression, FM, DNN and DeepFM have one, with dense "
+        "or low-rank tables and layers, batch_norm or none. Call the network itself."
+    )
