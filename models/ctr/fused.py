@@ -27,14 +27,29 @@ WHOLE = {4: torch.float32, 8: torch.float64, 16: torch.complex128}
 HALF = 0.5**0.5
 
 
+class Product(nn.Module):
+    """A linear layer whose bias is added in place: [b, i] -> [b, o].
+
+    torch's own copies the bias over the whole result before the product is added to it, which is one pass more.
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(x, self.weight).add_(self.bias)
+
+
 class FusedClickNetwork(nn.Module):
     """What `fuse` makes: integer ids [b, F] -> logits [b], for inference only.
 
     With rows e = z P + mu and their sum S, a factorisation machine is (|S|^2 - sum of |e|^2) / 2, and |e|^2 depends on one
-    id alone. So `table` [ids, r + 1] holds z and a scalar: the first-order weight less |e|^2 / 2. `first` takes all rows of
-    a sample to the first layer of the MLP, to S / sqrt(2) and to the sum of the scalars, in one product that has P and mu
-    multiplied in; `widths` are the columns of each, 0 for what the network lacks. `rest` is the MLP behind its first
-    product. A row of three numbers has a 1 as the fourth (see WHOLE), on which the bias of `first` is carried.
+    id alone. So `table` [ids, rank + 1] holds z and, where the network has them (`wide`), a scalar: the first-order weight
+    less |e|^2 / 2. `first` takes the z of a sample to the first layer of the MLP and to S / sqrt(2), as many columns each as
+    `widths` says, in one product that has P and mu multiplied in; `rest` is the MLP behind its first product. The global
+    bias is in the scalars of the first field, and a row of three numbers has a zero as the fourth (see WHOLE).
     """
 
     offsets: torch.Tensor
@@ -43,13 +58,17 @@ class FusedClickNetwork(nn.Module):
         self,
         offsets: torch.Tensor,
         table: torch.Tensor,
-        first: nn.Linear,
-        widths: tuple[int, int, int],
+        rank: int,
+        wide: bool,
+        first: Product,
+        widths: tuple[int, int],
         rest: nn.Module,
     ) -> None:
         super().__init__()
         self.register_buffer("offsets", offsets, persistent=False)
         self.table = nn.Parameter(table)
+        self.rank = rank
+        self.wide = wide
         self.first = first
         self.widths = widths
         self.rest = rest
@@ -59,7 +78,7 @@ class FusedClickNetwork(nn.Module):
         places = ids + self.offsets
         # A program that is exported takes a batch as it comes: it holds no loop over a number that it does not know.
         if torch.compiler.is_compiling() or ids.device.type != "cpu":
-            return self._logits(nn.functional.embedding(places, self.table).flatten(1))
+            return self._logits(nn.functional.embedding(places, self.table))
         block = BLOCK * torch.get_num_threads()
         if len(places) <= block:
             return self._logits(self._look_up(places))
@@ -68,23 +87,24 @@ class FusedClickNetwork(nn.Module):
     def _look_up(self, places: torch.Tensor) -> torch.Tensor:
         whole = WHOLE.get(self.table.shape[1] * self.table.element_size())
         if whole is None:
-            return nn.functional.embedding(places, self.table).flatten(1)
+            return nn.functional.embedding(places, self.table)
         rows = self.table.view(whole).view(-1).index_select(0, places.flatten())
-        return rows.view(self.table.dtype).view(len(places), self.first.in_features)
+        return rows.view(self.table.dtype).view(*places.shape, self.table.shape[1])
 
     def _logits(self, rows: torch.Tensor) -> torch.Tensor:
-        deep, pooled, scalar = self.first(rows).split(self.widths, dim=1)
         terms = []
-        if self.widths[0]:
-            terms.append(self.rest(deep))
-        if self.widths[1]:
-            terms.append(pooled.square().sum(dim=1, keepdim=True))
-        if self.widths[2]:
-            terms.append(scalar)
+        if self.rank:
+            deep, pooled = self.first(rows[..., : self.rank].flatten(1)).split(self.widths, dim=1)
+            if self.widths[0]:
+                terms.append(self.rest(deep).squeeze(1))
+            if self.widths[1]:
+                terms.append(pooled.square().sum(dim=1))
+        if self.wide:
+            terms.append(rows[..., self.rank].sum(dim=1))
         logits = terms[0]
         for term in terms[1:]:
             logits = logits + term
-        return logits.squeeze(1)
+        return logits
 
 
 class Rows(NamedTuple):
@@ -133,12 +153,13 @@ def fuse(network: nn.Module) -> FusedClickNetwork:
 
     like = next(network.parameters())
     bias = _exact(network.get_parameter("bias")) if first_order else None
-    spare = (rank + (bias is not None)) * like.element_size() == 12
-    first, widths = _first(embedding, head, bias, spare)
+    first, widths = _first(embedding, head, wide=first_order is not None)
     return FusedClickNetwork(
         torch.tensor(embedding.bounds[:-1]),
-        _table(first_order, embedding, like, spare),
-        _linear(first),
+        _table(first_order, embedding, bias, like),
+        rank,
+        first_order is not None,
+        Product(*first),
         widths,
         nn.Sequential(*map(_module, rest)),
     ).to(like.device, like.dtype)
@@ -162,41 +183,34 @@ def _no_columns(table: nn.Module) -> Rows:
     return rows._replace(z=rows.z[:, :0], projection=rows.projection[:, :0, :0], mean=rows.mean[:, :0])
 
 
-def _table(first_order: Rows | None, embedding: Rows, like: torch.Tensor, spare: bool) -> torch.Tensor:
+def _table(first_order: Rows | None, embedding: Rows, bias: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
     rank = embedding.z.shape[1]
-    table = like.new_ones(embedding.bounds[-1], rank + (first_order is not None) + spare)
+    columns = rank + (first_order is not None)
+    spare = columns * like.element_size() == 12
+    table = like.new_zeros(embedding.bounds[-1], columns + spare)
     table[:, :rank] = embedding.z
-    if first_order is None:
+    if first_order is None or bias is None:
         return table
     for field, (begin, end) in enumerate(pairwise(embedding.bounds)):
         for start in range(begin, end, CHUNK):
             place = (start, min(start + CHUNK, end), field)
             weight, row = first_order.between(*place)[:, 0], embedding.between(*place)
-            table[start : place[1], rank] = (weight - 0.5 * row.square().sum(dim=1)).to(like)
+            scalar = weight - 0.5 * row.square().sum(dim=1)
+            table[start : place[1], rank] = (scalar if field else scalar + bias).to(like)
     return table
 
 
-def _first(
-    embedding: Rows, head: Affine | None, bias: torch.Tensor | None, spare: bool
-) -> tuple[Affine, tuple[int, int, int]]:
-    """The first product and its `widths`: `head` is the MLP's first, `bias` that of the wide part, None without one."""
-    (fields, rank, dim), wide = embedding.projection.shape, bias is not None
-    deep = 0 if head is None else len(head.bias)
-    widths = (deep, dim if wide else 0, int(wide))
-    weight = embedding.projection.new_zeros(sum(widths), fields, rank + wide + spare)
-    constant = embedding.projection.new_zeros(sum(widths))
-    if head is not None:
-        by_field = head.weight.unflatten(1, (fields, dim))
-        weight[:deep, :, :rank] = torch.einsum("hfd,frd->hfr", by_field, embedding.projection)
-        constant[:deep] = head.bias + torch.einsum("hfd,fd->h", by_field, embedding.mean)
-    if bias is not None:
-        weight[deep:-1, :, :rank] = HALF * embedding.projection.permute(2, 0, 1)
-        constant[deep:-1] = HALF * embedding.mean.sum(dim=0)
-        weight[-1, :, rank] = 1
-        constant[-1] = bias.sum()
-    if spare:
-        weight[:, 0, -1], constant = constant, torch.zeros_like(constant)
-    return Affine(weight.flatten(1), constant), widths
+def _first(embedding: Rows, head: Affine | None, wide: bool) -> tuple[Affine, tuple[int, int]]:
+    """The first product of a fused network and its `widths`: `head` is that of the MLP."""
+    fields, _, dim = embedding.projection.shape
+    blocks = [] if head is None else [(head.weight.unflatten(1, (fields, dim)), head.bias)]
+    if wide:
+        pool = HALF * torch.eye(dim, dtype=torch.float64)
+        blocks.append((pool[:, None].expand(dim, fields, dim), pool.new_zeros(dim)))
+    weight = torch.cat([block for block, _ in blocks])
+    constant = torch.cat([bias for _, bias in blocks]) + torch.einsum("hfd,fd->h", weight, embedding.mean)
+    merged = torch.einsum("hfd,frd->hfr", weight, embedding.projection).flatten(1)
+    return Affine(merged, constant), (len(weight) - dim if wide else len(weight), dim if wide else 0)
 
 
 def _steps(mlp: nn.Module, inputs: int) -> tuple[Affine, list[Step]]:
@@ -226,10 +240,6 @@ def _products(layer: nn.Module, norm: nn.Module, inputs: int) -> tuple[list[Step
     down, up = _affine(layer.down), _normalised(_affine(layer.up), norm)
     if layer.inner is None and layer.rank * (inputs + layer.out_features) >= inputs * layer.out_features:
         return [], Affine(up.weight @ down.weight, up.weight @ down.bias + up.bias)
-    # A bias is a pass over the whole result before the product is added to it. One more inner feature that is always 1,
-    # before a ReLU and after it, takes that pass to the few inner features.
-    down = Affine(nn.functional.pad(down.weight, (0, 0, 0, 1)), nn.functional.pad(down.bias, (0, 1), value=1.0))
-    up = Affine(torch.column_stack([up.weight, up.bias]), torch.zeros_like(up.bias))
     return [down, layer.act] if layer.inner else [down], up
 
 
@@ -250,21 +260,11 @@ def _affine(linear: nn.Linear) -> Affine:
     return Affine(weight, weight.new_zeros(len(weight)) if linear.bias is None else _exact(linear.bias))
 
 
-def _module(step: Affine | nn.Module) -> nn.Module:
+def _module(step: Step) -> nn.Module:
     if isinstance(step, Affine):
-        return _linear(step)
+        return Product(*step)
     # In place, since nothing else reads what goes in: a large result costs as much to allocate as to compute.
     return nn.ReLU(inplace=True) if type(step) is nn.ReLU else copy.deepcopy(step)
-
-
-def _linear(affine: Affine) -> nn.Linear:
-    biased = bool(affine.bias.any())
-    out_features, in_features = affine.weight.shape
-    linear = nn.Linear(in_features, out_features, bias=biased, device="meta")
-    linear.weight = nn.Parameter(affine.weight)
-    if biased:
-        linear.bias = nn.Parameter(affine.bias)
-    return linear
 
 
 def _exact(tensor: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from benchmarks.exporting import export
 from benchmarks.models.ctr import fused as fused_form
 from benchmarks.models.ctr.build import build
 from benchmarks.models.ctr.deepfm import DeepFM
-from benchmarks.models.ctr.fused import fuse
+from benchmarks.models.ctr.fused import FusedClickNetwork, Product, fuse
 from benchmarks.models.lowrank.layers import LowRankFieldEmbedding, LowRankLinear
 from benchmarks.models.lowrank.surgery import embedding_units, linear_units, replace_module
 from benchmarks.models.lowrank.svd import svd_embedding, svd_linear
@@ -174,7 +174,7 @@ def test_answers_need_no_context_without_gradients() -> None:
 
 def test_nothing_is_left_of_normalisation_and_dropout() -> None:
     kinds = {type(module) for module in fuse(low_rank("deepfm", dropout=0.5)).modules()}
-    assert kinds <= {type(fuse(dense("lr"))), nn.Sequential, nn.Linear, nn.ReLU}
+    assert kinds <= {FusedClickNetwork, Product, nn.Sequential, nn.ReLU}
 
 
 def test_other_activations_are_kept() -> None:
@@ -199,18 +199,18 @@ def test_rows_of_three_numbers_are_filled_up_to_four() -> None:
 def test_layers_stay_factorised_where_that_is_smaller() -> None:
     def shapes(layer: int) -> list[tuple[int, ...]]:
         rest = fuse(low_rank("dnn", layer=layer)).rest
-        return [tuple(module.weight.shape) for module in rest if isinstance(module, nn.Linear)]
+        return [tuple(module.weight.shape) for module in rest if isinstance(module, Product)]
 
-    # 20 and 24, 24 and 16 pay up to a rank of 10 and 9; one output never does. An inner feature more carries the bias.
-    assert shapes(4) == [(20, 5), (5, 20), (24, 5), (5, 24), (16, 5), (1, 16)]
-    assert shapes(10) == [(11, 20), (24, 11), (16, 24), (1, 16)]
+    # 20 and 24, 24 and 16 pay up to a rank of 10 and 9; one output never does.
+    assert shapes(4) == [(20, 4), (4, 20), (24, 4), (4, 24), (16, 4), (1, 16)]
+    assert shapes(10) == [(10, 20), (24, 10), (16, 24), (1, 16)]
     assert shapes(11) == [(24, 20), (16, 24), (1, 16)]
 
 
-def test_a_program_of_the_fused_form_takes_any_batch() -> None:
+@pytest.mark.parametrize("name", ["lr", "dnn", "deepfm, centred"])
+def test_a_program_of_the_fused_form_takes_any_batch(name: str) -> None:
     with torch.inference_mode(False), torch.no_grad():
-        network = low_rank("deepfm", centred=True)
-        fused = fuse(network)
+        fused = fuse(NETWORKS[name]())
         dynamic = ({0: torch.export.Dim("batch", min=1)},)
         program = torch.export.export(fused, (ids_of(6),), dynamic_shapes=dynamic, strict=True).module()
         for batch in BATCHES:
