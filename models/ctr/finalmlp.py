@@ -72,8 +72,9 @@ class BilinearFusion(nn.Module):
         self.heads = heads
         self.first, self.second = xavier_linear(first, 1), xavier_linear(second, 1)
         self.weight = nn.Parameter(torch.empty(heads, first // heads, second // heads))
-        for matrix in self.weight:
-            nn.init.xavier_normal_(matrix)
+        # Xavier's deviation for one layer that reads all products x_i y_j, as the authors have it. That for each matrix alone
+        # is some ten times as large, and the network starts far from the sum of its two streams.
+        nn.init.normal_(self.weight, std=(2 / (self.weight.numel() + 1)) ** 0.5)
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         left = torch.einsum("bki,kij->bkj", x.unflatten(1, (self.heads, -1)), self.weight)
