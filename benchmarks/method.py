@@ -7,13 +7,16 @@ validation samples, and the means to build, start from the base, and train.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from torch import nn
 
 from benchmarks.datasets.bundle import TrainingData
 from benchmarks.solver import NetworkSolver, Solver
 from benchmarks.task import Task
+
+Found = TypeVar("Found")
 
 
 class Workbench(Protocol):
@@ -41,6 +44,9 @@ class Workbench(Protocol):
 
     def pretrained(self) -> nn.Module | None:
         """The network with the weights that `weights=` names, or None where it names none."""
+
+    def remember(self, key: tuple[object, ...], make: Callable[[], Found]) -> Found:
+        """What a method derives from the base and the training data alone, kept for other runs of this process on both."""
 
     def fit(self, network: nn.Module, stage: str = "train") -> None:
         """Trains in place by the shared trainer, to the best validation epoch; `stage` is `train` or `finetune`.

@@ -17,19 +17,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.datasets.bundle import Split
 from benchmarks.inference import inputs
 from benchmarks.leaderboard.record import Cost, Flops, Latency, Memory
+from benchmarks.models.size import stored_constants, unique_parameters
 from benchmarks.solver import NetworkSolver, Solver
 from benchmarks.task import Task, tensors
 
 CONVENTION = "2 per multiply-add; matrix products, convolutions and attention, and the task's analytic terms"
-NORMALISATION = nn.modules.batchnorm._NormBase
-BYTES = (torch.int8, torch.uint8)
-"""Types of buffers that hold what was learnt: rows of a table, a bitmap of weights. Wider integers are counters and keys."""
 WARM_UP_SECONDS, MEASURE_SECONDS = 0.3, 1.0
 MIN_CALLS, MAX_CALLS = 30, 3000
 SHARE = 0.3
@@ -60,30 +57,6 @@ def profile(solver: Solver, split: Split, task: Task, folder: Path, *, memory: b
     if memory:
         cost.peak_mem = peak_memory(task, folder, max(task.latency_batches), split)
     return cost
-
-
-def unique_parameters(module: nn.Module, trainable: bool = False) -> int:
-    """Number of parameters, shared storage counted once; all of them, or those that train."""
-    places = {
-        (parameter.untyped_storage().data_ptr(), parameter.storage_offset()): parameter.numel()
-        for parameter in module.parameters()
-        if parameter.requires_grad or not trainable
-    }
-    return sum(places.values())
-
-
-def stored_constants(network: nn.Module) -> int:
-    """Numbers in buffers that must be shipped: bases, anchors, rows of bytes; how many bytes each has, `bytes_stored` tells.
-
-    Those of a normalisation fold into the weights beside it.
-    """
-    return sum(
-        value.numel()
-        for module in network.modules()
-        if not isinstance(module, NORMALISATION)
-        for name, value in module.named_buffers(recurse=False)
-        if (value.is_floating_point() or value.dtype in BYTES) and name not in module._non_persistent_buffers_set
-    )
 
 
 def count_flops(solver: NetworkSolver, split: Split, task: Task) -> Flops:

@@ -115,11 +115,13 @@ class Trainer:
 
 @dataclass
 class Finetune:
-    """Training after compression. What is not named here is as in `trainer`; 0 epochs means none."""
+    """Training after compression. What is not named here is as in `trainer`; 0 epochs means none. `distill` is the share of
+    the loss that asks for the answers of the uncompressed base in place of the data's."""
 
     max_epochs: int = 1
     learning_rate: float = 1e-4
     patience: int | None = None
+    distill: float = 0.0
 
 
 @dataclass
@@ -151,9 +153,16 @@ NUMERIC = frozenset(Trainer.__dataclass_fields__) - {
 """Trainer keys that change numbers on purpose; the others say where and how visibly a run is made."""
 
 
-LATER = {"step_factor": 0.1}
-"""Trainer keys that came after runs were published, with the value that those had: at it they are left out of a run's
-hash, so that old and new runs stay one row."""
+LATER: dict[str, Any] = {
+    "trainer.step_factor": 0.1,
+    "finetune.distill": 0.0,
+    "model.first_order": False,
+    "model.project_residual": False,
+    "model.share_bilinear": True,
+    "method.sequential": False,
+}
+"""Keys that came after runs were published, with the value that those had: at it they are left out of a run's hash, so
+that old and new runs stay one row."""
 
 
 class Range(NamedTuple):
@@ -192,5 +201,6 @@ RANGES = {
     "finetune.max_epochs": Range(0),
     "finetune.learning_rate": Range(0, open=True),
     "finetune.patience": Range(1),
+    "finetune.distill": Range(0, 1),
 }
 """What the shared numbers may be."""

@@ -81,11 +81,7 @@ class RunSpec:
     @cached_property
     def scientific(self) -> dict[str, Any]:
         """The part of the configuration that may change a number."""
-        trained = {
-            key: value
-            for key, value in self.config["trainer"].items()
-            if key in NUMERIC and not (key in LATER and value == LATER[key])
-        }
+        trained = {key: value for key, value in self.config["trainer"].items() if key in NUMERIC}
         parts = {
             "task": {"name": self.task, "version": self.config["task"]["version"], **self.settings("task")},
             "model": {"name": self.model, **self.settings("model")} if self.model else None,
@@ -97,7 +93,7 @@ class RunSpec:
             "scale": self.scale,
             "protocol": self.protocol,
         }
-        return {key: value for key, value in parts.items() if value is not None}
+        return {name: _as_before(name, part) for name, part in parts.items() if part is not None}
 
     @cached_property
     def weights_sha256(self) -> str | None:
@@ -151,3 +147,11 @@ class RunSpec:
     def _declared(self) -> dict[str, list[str]]:
         """The task's companions for this kind of method: by role, what to change in the command."""
         return registry.entry("task", self.task).header("companions", {}).get(self.kind, {})
+
+
+def _as_before(group: str, part: Any) -> Any:
+    """A group of settings without the keys that came later, where they have the value that there was before (see LATER)."""
+    if not isinstance(part, dict):
+        return part
+    absent = object()
+    return {key: value for key, value in part.items() if LATER.get(f"{group}.{key}", absent) != value}

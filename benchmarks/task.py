@@ -59,6 +59,10 @@ class Task(ABC):
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """The training loss of a batch, a scalar."""
 
+    def softened(self, batch: Batch, answers: Outputs, share: float) -> Batch:
+        """The batch with targets that are `share` a trained base's answers, for distillation where a task has such targets."""
+        raise NotImplementedError
+
     @abstractmethod
     def predict(self, network: nn.Module, batch: Batch) -> Outputs:
         """What a trained network answers: arrays with one row a sample."""

@@ -23,6 +23,7 @@ from benchmarks.follower import leads
 from benchmarks.progress import Bar
 from benchmarks.task import Batch, Task, tensors
 
+Loss = Callable[[nn.Module, Batch], Tensor]
 LAST = "last.ckpt"
 CHECKPOINT_SECONDS = 5.0
 """At most so much training is lost to a kill; writing after every epoch would cost small models a tenth of their time."""
@@ -69,14 +70,14 @@ class EpochBatches:
 class Training(lightning.LightningModule):
     """A task's loss on a network, with the configured optimiser and schedule."""
 
-    def __init__(self, task: Task, network: nn.Module, plan: dict[str, Any]) -> None:
+    def __init__(self, loss: Loss, network: nn.Module, plan: dict[str, Any]) -> None:
         super().__init__()
-        self.task, self.network, self.plan = task, network, plan
+        self.loss, self.network, self.plan = loss, network, plan
         self.forward_network = cast(nn.Module, torch.compile(network)) if plan["compile"] else network
         self.losses: list[Tensor] = []
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        loss = self.task.loss(self.forward_network, batch)
+        loss = self.loss(self.forward_network, batch)
         # Reading a loss waits for the device, so an accelerator is asked now and then, a CPU always.
         if (loss.device.type == "cpu" or index % 50 == 0) and not math.isfinite(float(loss.detach())):
             raise NonFiniteLossError(
@@ -246,11 +247,12 @@ class Selection(lightning.Callback):
 
 
 def fit(network: nn.Module, task: Task, data: TrainingData, plan: dict[str, Any], *, seed: int,
-        judge: Callable[[nn.Module], float], title: str, checkpoints: Path | None = None,
-        logs: Path | None = None) -> History:  # fmt: skip
+        judge: Callable[[nn.Module], float], title: str, loss: Loss | None = None,
+        checkpoints: Path | None = None, logs: Path | None = None) -> History:  # fmt: skip
     """Trains `network` in place, leaving it in evaluation mode on the CPU with the weights of the best epoch.
 
-    `plan` holds the keys of settings.Trainer; `judge` gives the primary metric on validation. With a folder for
+    `plan` holds the keys of settings.Trainer; `judge` gives the primary metric on validation; `loss` is the task's where none
+    is given. With a folder for
     checkpoints, training that was cut off goes on from the last finished epoch, to the same result. `logs` is the folder of
     `trainer.logger`.
     Raises NonFiniteLossError at the first loss that is not finite.
@@ -258,20 +260,20 @@ def fit(network: nn.Module, task: Task, data: TrainingData, plan: dict[str, Any]
     history = History()
     started = time.perf_counter()
     if plan["max_epochs"] > 0:
-        _fit(network, task, data, plan, seed, judge, title, checkpoints, logs, history)
+        _fit(network, task, loss or task.loss, data, plan, seed, judge, title, checkpoints, logs, history)
         network.to("cpu")
     history.seconds = time.perf_counter() - started
     network.eval()
     return history
 
 
-def _fit(network: nn.Module, task: Task, data: TrainingData, plan: dict[str, Any], seed: int,
+def _fit(network: nn.Module, task: Task, loss: Loss, data: TrainingData, plan: dict[str, Any], seed: int,
          judge: Callable[[nn.Module], float], title: str, checkpoints: Path | None, logs: Path | None,
          history: History) -> None:  # fmt: skip
     if checkpoints is not None:
         checkpoints.mkdir(parents=True, exist_ok=True)
     last = checkpoints / LAST if checkpoints is not None and (checkpoints / LAST).is_file() else None
-    module = Training(task, network, plan)
+    module = Training(loss, network, plan)
     batches = EpochBatches(
         data.train,
         plan["batch_size"],

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.datasets.bundle import Fold
 from benchmarks.datasets.cache import fetch
@@ -19,10 +19,16 @@ from benchmarks.inference import collect
 from benchmarks.leaderboard.record import canonical_hash
 from benchmarks.solver import NetworkSolver, build
 from benchmarks.spec import RunSpec
-from benchmarks.task import Task
+from benchmarks.task import Batch, Task
 
 if TYPE_CHECKING:
     from benchmarks.trainer import History
+
+
+Found = TypeVar("Found")
+_REMEMBERED: dict[tuple[object, ...], Any] = {}
+KEPT = 4
+"""Calibrations that a process keeps; each may be as large as the network that it is of."""
 
 
 class Bench:
@@ -43,6 +49,10 @@ class Bench:
         self.histories: dict[str, History] = {}
         self.base_seconds = 0.0
         self.weights_used: list[dict[str, str]] = []
+        if spec.kind == "compress" and spec.config["finetune"]["distill"] and type(task).softened is Task.softened:
+            raise BenchmarkError(
+                f"finetune.distill: task '{spec.task}' cannot learn from answers of a base. Leave it out."
+            )
         self.finetunes = spec.config["finetune"]["max_epochs"] > 0
         self.notes: list[str] = []
         where = fold.name if fold.name != "all" else None
@@ -91,12 +101,23 @@ class Bench:
         self.weights_used.append({"name": path.name, "sha256": str(self.spec.weights_sha256)})
         return network.eval()
 
+    def remember(self, key: tuple[object, ...], make: Callable[[], Found]) -> Found:
+        if self.base_run is None:
+            return make()
+        whole = (self.base_run, self.spec.data_fingerprint, self.fold, self.seed, *key)
+        if whole not in _REMEMBERED:
+            while len(_REMEMBERED) >= KEPT:
+                del _REMEMBERED[next(iter(_REMEMBERED))]
+            _REMEMBERED[whole] = make()
+        return _REMEMBERED[whole]
+
     def fit(self, network: nn.Module, stage: str = "train") -> None:
         from benchmarks.trainer import fit  # Lightning takes seconds to import, and loaded weights need no training
 
-        plan = dict(self.spec.config["trainer"])
+        plan, loss = dict(self.spec.config["trainer"]), None
         if stage == "finetune":
-            changed = self.spec.config["finetune"]
+            changed = dict(self.spec.config["finetune"])
+            loss = self._imitation(changed.pop("distill"))
             plan |= {key: value for key, value in changed.items() if value is not None}
             plan["patience"] = changed["patience"]
         name = stage if stage not in self.histories else f"{stage}-{len(self.histories)}"
@@ -109,10 +130,24 @@ class Bench:
             plan,
             seed=seed,
             judge=self.judge,
+            loss=loss,
             title=f"{name} {self.spec.method} ({self.title})",
             checkpoints=self.checkpoints / name,
             logs=self.logs / name,
         )
+
+    def _imitation(self, share: float) -> Callable[[nn.Module, Batch], Tensor] | None:
+        """The task's loss with targets that are `share` the answers of the base; None for the data's alone."""
+        if not share:
+            return None
+        teacher = self.base()
+
+        def loss(network: nn.Module, batch: Batch) -> Tensor:
+            with torch.no_grad():
+                answers = self.task.predict(teacher.to(next(iter(batch.values())).device), batch)
+            return self.task.loss(network, self.task.softened(batch, answers, share))
+
+        return loss
 
     def judge(self, network: nn.Module) -> float:
         """The primary metric on the validation split."""

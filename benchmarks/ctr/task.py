@@ -49,6 +49,10 @@ class CTR(Task):
         squared = sum(parameter.square().sum() for parameter in clicks.regularised())
         return loss + 0.5 * clicks.regularizer * squared
 
+    def softened(self, batch: Batch, answers: Outputs, share: float) -> Batch:
+        """Cross-entropy is linear in its labels, so that mixed labels give the mixed losses (Hinton et al. 2015) in one pass."""
+        return {**batch, "label": torch.lerp(batch["label"], answers["prediction"].to(batch["label"]), share)}
+
     def predict(self, network: nn.Module, batch: Batch) -> Outputs:
         return {"prediction": torch.sigmoid(network(batch["ids"]))}
 

@@ -6,7 +6,7 @@ Yu et al., Unified Low-rank Compression Framework for Click-through Rate Predict
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -18,31 +18,57 @@ from benchmarks.method import Workbench
 from benchmarks.methods.factorize import Factorize, Factors, units_of
 from benchmarks.models.lowrank.afm import afm_embedding, afm_linear
 from benchmarks.models.lowrank.factors import EmbeddingFactors, LinearFactors
-from benchmarks.models.lowrank.moments import collect_input_moments
+from benchmarks.models.lowrank.moments import InputMoments, collect_input_moments
 from benchmarks.task import tensors
 
 
 @dataclass(frozen=True)
 class AFM(Factorize):
-    """The best approximation of each layer's outputs, in mean square over `calibration_samples` training samples."""
+    """The best approximation of each layer's outputs, in mean square over `calibration_samples` training samples.
+
+    `sequential` takes the inputs of each layer anew once those before it are compressed, at the cost of a pass a layer.
+    """
 
     calibration_samples: Annotated[int, Meta(ge=2)] = 65536
+    sequential: bool = False
+
+    def inputs(self) -> tuple[object, ...]:
+        return (*super().inputs(), self.calibration_samples)
+
+    def shapes(self, network: nn.Module) -> Factors:
+        """Those of SVD, with a bias between the factors of a layer and a mean of each table."""
+        found: dict[str, LinearFactors | EmbeddingFactors] = {}
+        for name, factors in super().shapes(network).items():
+            if isinstance(factors, EmbeddingFactors):
+                found[name] = replace(factors, mean=factors.projection[:, 0])
+            else:
+                found[name] = replace(factors, down_bias=None if factors.offset is None else factors.spectrum)
+        return found
 
     def factorise(self, network: nn.Module, bench: Workbench) -> Factors:
         layers, tables = units_of(self.targets, network)
         factors: dict[str, LinearFactors | EmbeddingFactors] = {}
-        if layers:
-            train = bench.data.train
-            order = np.random.default_rng(bench.seed).permutation(len(train.starts) - 1)
-            chosen = order[np.cumsum(np.diff(train.starts)[order]) <= self.calibration_samples]
-            batches = (tensors(batch) for batch in train.batches(4096, np.sort(chosen)))
-            moments = collect_input_moments(
-                network, list(layers), batches, lambda batch: bench.task.predict(network, batch)
-            )
-            factors |= {name: afm_linear(layer, moments[name]) for name, layer in layers.items()}
         if tables:
             counts = torch.from_numpy(
                 np.concatenate([bench.data.schema["counts"][field] for field in bench.data.schema["fields"]])
             )
             factors |= {name: afm_embedding(table, counts) for name, table in tables.items()}
+        if layers:
+            moments = self._moments(list(layers), network, bench)
+            factors |= {name: afm_linear(layer, moments[name]) for name, layer in layers.items()}
         return factors
+
+    def refined(self, name: str, found: LinearFactors, network: nn.Module, bench: Workbench) -> LinearFactors:
+        if not self.sequential:
+            return found
+        layer = network.get_submodule(name)
+        assert isinstance(layer, nn.Linear)
+        return afm_linear(layer, self._moments([name], network, bench)[name])
+
+    def _moments(self, names: list[str], network: nn.Module, bench: Workbench) -> dict[str, InputMoments]:
+        """What enters the named layers, over the same training samples at every call."""
+        train = bench.data.train
+        order = np.random.default_rng(bench.seed).permutation(len(train.starts) - 1)
+        chosen = order[np.cumsum(np.diff(train.starts)[order]) <= self.calibration_samples]
+        batches = (tensors(batch) for batch in train.batches(4096, np.sort(chosen)))
+        return collect_input_moments(network, names, batches, lambda batch: bench.task.predict(network, batch))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -12,12 +12,19 @@ from torch import nn
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.method import Compress, Workbench
+from benchmarks.methods.budget import Budget, allowed_bytes, require_possible
 from benchmarks.models.embedding import FieldEmbedding
-from benchmarks.models.lowrank.allocate import Plan, by_budget, by_energy, by_rank
+from benchmarks.models.lowrank.allocate import Plan, Unit, break_even, by_budget, by_energy, by_rank
 from benchmarks.models.lowrank.factors import EmbeddingFactors, LinearFactors
-from benchmarks.models.lowrank.surgery import embedding_units, linear_units, replace_module
+from benchmarks.models.lowrank.surgery import (
+    embedding_units,
+    linear_units,
+    put_low_rank_table,
+    reader_of,
+    replace_module,
+)
 from benchmarks.models.lowrank.svd import svd_embedding, svd_linear
-from benchmarks.profiling import unique_parameters
+from benchmarks.models.size import stored_bytes
 
 Factors = Mapping[str, LinearFactors | EmbeddingFactors]
 Rank = Annotated[int, Meta(ge=1)]
@@ -28,15 +35,16 @@ BYTES_PER_PARAMETER = 4
 class Factorize(Compress):
     """Replaces linear layers, embedding tables, or both by two factors.
 
-    Exactly one of `rank` (with `table_rank` for tables), `energy` and `budget` decides. `budget` is the stored size of the
-    whole network, in bytes or, up to 1, as a share of the base. Layers that the network keeps dense are left alone.
+    `budget` decides where it is given: ranks for the stored size of the whole network, in bytes or, up to 1, as a share of
+    the base. Else one of `rank` (with `table_rank` for tables) and `energy` does. Layers that the network keeps dense are
+    left alone; the one that reads a table's rows side by side takes up its projections (see `merge_projections`).
     """
 
     targets: tuple[Literal["linear", "embedding"], ...] = ("linear",)
     rank: Rank | None = 16
     table_rank: Rank | None = None
     energy: Annotated[float, Meta(gt=0, le=1)] | None = None
-    budget: Annotated[float, Meta(gt=0)] | None = None
+    budget: Budget | None = None
     inner_activation: Literal["relu"] | None = None
 
     def __post_init__(self) -> None:
@@ -44,13 +52,15 @@ class Factorize(Compress):
             raise BenchmarkError(
                 "method.targets is empty. Type method.targets=[linear], [embedding] or [linear,embedding]."
             )
-        chosen = {"rank": self.rank or self.table_rank, "energy": self.energy, "budget": self.budget}
+        if self.budget is not None:
+            return
+        chosen = {"rank": self.rank or self.table_rank, "energy": self.energy}
         named = [name for name, value in chosen.items() if value is not None]
         if len(named) != 1:
             given = ", ".join(f"method.{name}={chosen[name]}" for name in named) or "none of the three"
             raise BenchmarkError(
                 f"One of rank, energy and budget must decide; given: {given}. "
-                f"For example method.rank=16, or method.rank=null method.energy=0.9, or method.rank=null method.budget=0.3."
+                f"For example method.rank=16, or method.rank=null method.energy=0.9, or method.budget=0.3."
             )
         if named == ["rank"]:
             wanted = {"linear": ("rank", self.rank), "embedding": ("table_rank", self.table_rank)}
@@ -66,12 +76,16 @@ class Factorize(Compress):
 
     def check(self, bench: Workbench) -> None:
         network = bench.fresh()
-        self.plan(network, shapes_of(self.targets, network))
+        self.plan(network, self.shapes(network))
         if self.inner_activation and not bench.finetunes:
             bench.note(
                 "The inner activation is an initialisation for retraining; without fine-tuning it is not an approximation "
                 "of the base. Set finetune.max_epochs."
             )
+
+    def shapes(self, network: nn.Module) -> Factors:
+        """Factors with the shapes of what `factorise` gives: all that a check needs, without data."""
+        return shapes_of(self.targets, network)
 
     def plan(self, network: nn.Module, factors: Factors) -> Plan:
         """The rank of every unit; raises BenchmarkError where a rank does not make its unit smaller."""
@@ -79,13 +93,11 @@ class Factorize(Compress):
             raise BenchmarkError(
                 f"The network has no {' or '.join(self.targets)} that may be compressed: {type(network).__name__}."
             )
-        units = [found.unit(name) for name, found in factors.items()]
+        units = [_unit(name, found, network) for name, found in factors.items()]
+        if self.budget is not None:
+            return self._within(self.budget, units, network)
         if self.energy is not None:
             return by_energy(units, self.energy)
-        if self.budget is not None:
-            total = unique_parameters(network)
-            allowed = int(self.budget * total) if self.budget <= 1 else int(self.budget / BYTES_PER_PARAMETER)
-            return by_budget(units, allowed, total - sum(unit.dense_params for unit in units))
         tables = [unit for unit in units if isinstance(factors[unit.name], EmbeddingFactors)]
         layers = [unit for unit in units if isinstance(factors[unit.name], LinearFactors)]
         return (by_rank(layers, self.rank or 0) if layers else {}) | (
@@ -93,14 +105,52 @@ class Factorize(Compress):
         )
 
     def compress(self, network: nn.Module, bench: Workbench) -> nn.Module:
-        factors = self.factorise(network, bench)
+        # Every rank is a cut of the same factors, so that one calibration serves all budgets of a sweep.
+        factors = bench.remember((type(self).__qualname__, *self.inputs()), lambda: self.factorise(network, bench))
         for name, rank in self.plan(network, factors).items():
             if rank is None:
                 continue
             found = factors[name]
-            inner = {"inner": self.inner_activation} if isinstance(found, LinearFactors) else {}
-            replace_module(network, name, found.truncate(rank, **inner))
+            if isinstance(found, EmbeddingFactors):
+                put_low_rank_table(network, name, found.truncate(rank))
+            else:
+                layer = self.refined(name, found, network, bench)
+                replace_module(network, name, layer.truncate(rank, inner=self.inner_activation))
         return network
+
+    def inputs(self) -> tuple[object, ...]:
+        """What factors depend on beside the base and the training data."""
+        return (self.targets,)
+
+    def refined(self, name: str, found: LinearFactors, network: nn.Module, bench: Workbench) -> LinearFactors:
+        """Factors of a layer in a network of which some units are compressed already."""
+        return found
+
+    @staticmethod
+    def _within(budget: float, units: list[Unit], network: nn.Module) -> Plan:
+        allowed = allowed_bytes(budget, network)
+        dense = sum(unit.dense_params for unit in units)
+        outside = stored_bytes(network) - BYTES_PER_PARAMETER * dense
+        least = sum(unit.params(1 if break_even(unit) else None) for unit in units)
+        require_possible(
+            outside + BYTES_PER_PARAMETER * least, allowed, network, "with all that may be compressed at rank 1"
+        )
+        return by_budget(units, (allowed - outside) // BYTES_PER_PARAMETER)
+
+
+def _unit(name: str, found: LinearFactors | EmbeddingFactors, network: nn.Module) -> Unit:
+    """What an allocation needs to know of a unit, the layer that takes up a table's projections included."""
+    unit = found.unit(name)
+    reader = reader_of(network, name)
+    if reader is None or isinstance(found, LinearFactors):
+        return unit
+    fields, _, dim = found.projection.shape
+    width = network.get_parameter(f"{reader}.weight").shape[0]
+    return replace(
+        unit,
+        dense_params=unit.dense_params + width * fields * dim,
+        params_per_rank=unit.params_per_rank + width * fields,
+    )
 
 
 def units_of(
@@ -116,5 +166,7 @@ def units_of(
 def shapes_of(targets: tuple[str, ...], network: nn.Module) -> Factors:
     """SVD factors of every unit: all that a check needs before there is a trained network or a calibration."""
     layers, tables = units_of(targets, network)
-    factors: dict[str, LinearFactors | EmbeddingFactors] = {name: svd_linear(layer) for name, layer in layers.items()}
-    return factors | {name: svd_embedding(table) for name, table in tables.items()}
+    factors: dict[str, LinearFactors | EmbeddingFactors] = {
+        name: svd_embedding(table) for name, table in tables.items()
+    }
+    return factors | {name: svd_linear(layer) for name, layer in layers.items()}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Self
 
 from msgspec import Meta
 from torch import nn
 
-from benchmarks.methods.tables import SmallTables, started_with
+from benchmarks.method import Workbench
+from benchmarks.methods.tables import SmallTables
 from benchmarks.models.embedding import FieldEmbedding
 from benchmarks.models.lowrank.hashing import HashFieldEmbedding
 
@@ -27,4 +28,7 @@ class Hash(SmallTables):
         buckets = [
             max(1, int(self.share * rows)) if field in large else rows for field, rows in enumerate(table.cardinalities)
         ]
-        return HashFieldEmbedding(table.cardinalities, table.embedding_dim, buckets, started_with(table))
+        return HashFieldEmbedding(table.cardinalities, table.embedding_dim, buckets, table.std)
+
+    def levels(self, base: nn.Module, bench: Workbench) -> Sequence[Self]:
+        return [replace(self, share=k / 1000, budget=None) for k in range(1, 1000)]

@@ -6,15 +6,16 @@ Shi et al., Compositional Embeddings Using Complementary Partitions, KDD 2020.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, Self
 
 from msgspec import Meta
 from torch import nn
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.methods.tables import SmallTables, started_with
+from benchmarks.method import Workbench
+from benchmarks.methods.tables import SmallTables, large_fields, tables_of
 from benchmarks.models.embedding import FieldEmbedding
 from benchmarks.models.lowrank.quotient import QRFieldEmbedding, quotient_rows
 
@@ -33,9 +34,18 @@ class QR(SmallTables):
         remainders = list(table.cardinalities)
         for field, name in large.items():
             remainders[field] = self._remainders(table.cardinalities[field], name)
-        return QRFieldEmbedding(
-            table.cardinalities, table.embedding_dim, remainders, self.operation, started_with(table)
-        )
+        return QRFieldEmbedding(table.cardinalities, table.embedding_dim, remainders, self.operation, table.std)
+
+    def levels(self, base: nn.Module, bench: Workbench) -> Sequence[Self]:
+        fields = [
+            table.cardinalities[field]
+            for table in tables_of(base, getattr(base, "keep_dense", ())).values()
+            for field in large_fields(table, self.min_rows, bench)
+        ]
+        # Below the square root of the rows, fewer remainders need more quotients than they save; far above it, nothing pays.
+        shares = (k / 1000 for k in range(1, 1000))
+        useful = [share for share in shares if share >= min(fields) ** -0.5 and share <= 1 - 4 / min(fields)]
+        return [replace(self, share=share, budget=None) for share in useful]
 
     def _remainders(self, rows: int, name: str) -> int:
         """The remainder rows of a field, where these and the quotients are fewer than its rows."""

@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import torch
 from msgspec import Meta
 from torch import nn
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.method import Train, Workbench
+from benchmarks.methods.budget import Budget, allowed_bytes, require_possible
 from benchmarks.methods.factorize import shapes_of
 from benchmarks.models.lowrank.allocate import by_rank
-from benchmarks.profiling import unique_parameters
+from benchmarks.models.size import stored_bytes, unique_parameters
 
 STEP = 8
+NARROWEST = 16
+"""Hidden layers that a budget leaves: before they get narrower, embeddings get fewer dimensions."""
 
 
 @dataclass(frozen=True)
 class SmallDim(Train):
-    """The configured model with narrower hidden layers, and a smaller embedding where one is given.
+    """The configured model with narrower hidden layers, and a smaller embedding where one is given or a budget asks for it.
 
     `hidden_units` sets the widths; else all are the widest multiple of 8 with which the network has no more parameters
-    than the base with its linear layers factorised at rank `match_rank`.
+    than the base with its linear layers factorised at rank `match_rank`. Within a `budget`, the embedding keeps the most
+    dimensions with which hidden layers of 16 fit, and these are then as wide as fits.
     """
 
     match_rank: Annotated[int, Meta(ge=1)] | None = 16
     embedding_dim: Annotated[int, Meta(ge=1)] | None = None
     hidden_units: tuple[Annotated[int, Meta(ge=1)], ...] | None = None
+    budget: Budget | None = None
 
     def build(self, bench: Workbench) -> nn.Module:
         changes: dict[str, Any] = {} if self.embedding_dim is None else {"embedding_dim": self.embedding_dim}
         if self.hidden_units is not None:
             return bench.fresh(hidden_units=list(self.hidden_units), **changes)
         base = bench.fresh()
-        widths = _hidden_units(base)
+        if self.budget is not None:
+            return self._within(self.budget, base, bench)
+        widths = _settings(base).get("hidden_units")
+        if not widths:
+            raise BenchmarkError(
+                f"Model '{_model(base)}' has no hidden layers to make narrower. Type method.budget=0.5 for fewer dimensions, "
+                "or take model=deepfm or model=dnn."
+            )
         allowed = self._size_of_the_compressed(base)
         for width in range(max(widths) // STEP * STEP, 0, -STEP):
             network = bench.fresh(hidden_units=[width] * len(widths), **changes)
@@ -43,6 +57,29 @@ class SmallDim(Train):
         raise BenchmarkError(
             f"No network of width {STEP} or more has {allowed} parameters or fewer. Raise method.match_rank."
         )
+
+    def _within(self, budget: float, base: nn.Module, bench: Workbench) -> nn.Module:
+        """The network of a budget: `base` where it fits."""
+        allowed = allowed_bytes(budget, base)
+        if stored_bytes(base) <= allowed:
+            return base
+        layers, dim = _settings(base).get("hidden_units") or [], _settings(base).get("embedding_dim")
+        widest = max(layers, default=0)
+        widths = range(min(NARROWEST, widest), widest + 1, STEP) if layers else [0]
+        dims = range(dim, 0, -1) if dim else [0]
+
+        def changes(dim: int, width: int) -> dict[str, Any]:
+            return ({"embedding_dim": dim} if dim else {}) | ({"hidden_units": [width] * len(layers)} if layers else {})
+
+        def size(dim: int, width: int) -> int:
+            with torch.device("meta"):  # shapes alone, whatever the size of the tables
+                return stored_bytes(bench.fresh(**changes(dim, width)))
+
+        for dim in dims:
+            if fits := bisect_right(widths, allowed, key=lambda width: size(dim, width)):
+                return bench.fresh(**changes(dim, widths[fits - 1]))
+        require_possible(size(dims[-1], widths[0]), allowed, base, "with one dimension and hidden layers of 16")
+        raise AssertionError("the smallest network fits, so it was found above")
 
     def _size_of_the_compressed(self, base: nn.Module) -> int:
         if self.match_rank is None:
@@ -54,12 +91,13 @@ class SmallDim(Train):
         return unique_parameters(base) - sum(unit.dense_params - unit.params(plan[unit.name]) for unit in units)
 
 
-def _hidden_units(network: nn.Module) -> list[int]:
+def _settings(network: nn.Module) -> dict[str, Any]:
     built_from = network.built_from
     assert isinstance(built_from, dict)
-    widths = built_from["settings"].get("hidden_units")
-    if not widths:
-        raise BenchmarkError(
-            f"Model '{built_from['model']}' has no hidden layers to make narrower. Use model=deepfm or model=dnn."
-        )
-    return widths
+    return built_from["settings"]
+
+
+def _model(network: nn.Module) -> str:
+    built_from = network.built_from
+    assert isinstance(built_from, dict)
+    return built_from["model"]

@@ -1,4 +1,4 @@
-"""What the methods with smaller embedding tables share: which tables and fields, and the replacement."""
+"""What the methods with smaller embedding tables share: which tables and fields, the replacement, and the size."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
+import torch
 from msgspec import Meta
 from torch import nn
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.method import Train, Workbench
+from benchmarks.methods.budget import Budget, Sized
 from benchmarks.models.embedding import FieldEmbedding
 from benchmarks.models.lowrank.surgery import embedding_units, replace_module
+from benchmarks.models.size import stored_bytes
 
 MinRows = Annotated[int, Meta(ge=10)]
 LARGE = 1000
@@ -21,10 +24,11 @@ LARGE = 1000
 
 
 @dataclass(frozen=True)
-class SmallTables(Train):
+class SmallTables(Train, Sized):
     """Trains the configured model with its large tables in a smaller form; the tables that it keeps dense stay as they are."""
 
     min_rows: MinRows = LARGE
+    budget: Budget | None = None
 
     @abstractmethod
     def smaller(self, table: FieldEmbedding, large: Mapping[int, str]) -> nn.Module:
@@ -35,9 +39,16 @@ class SmallTables(Train):
 
     def build(self, bench: Workbench) -> nn.Module:
         network = bench.fresh()
-        for name, table in tables_of(network, getattr(network, "keep_dense", ())).items():
-            replace_module(network, name, self.smaller(table, large_fields(table, self.min_rows, bench)))
+        fitted = self.fitted(network, bench)
+        if fitted is not None:
+            for name, table in tables_of(network, getattr(network, "keep_dense", ())).items():
+                large = large_fields(table, self.min_rows, bench)
+                replace_module(network, name, fitted.smaller(table, large))
         return network
+
+    def size(self, base: nn.Module, bench: Workbench) -> int:
+        with torch.device("meta"):  # shapes alone: no table is allocated while sizes are tried
+            return stored_bytes(self.build(bench))
 
 
 def tables_of(network: nn.Module, keep_dense: tuple[str, ...] = ()) -> dict[str, FieldEmbedding]:
@@ -62,8 +73,3 @@ def large_fields(table: FieldEmbedding, min_rows: int, bench: Workbench) -> dict
             f"method.min_rows={rows} or less, or take a larger data set."
         )
     return large
-
-
-def started_with(table: FieldEmbedding) -> float:
-    """The standard deviation of a fresh table, with which its smaller form starts too."""
-    return float(table.weight.detach().std())

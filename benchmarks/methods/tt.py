@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Self
 
 from msgspec import Meta
 from torch import nn
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.methods.tables import SmallTables, started_with
+from benchmarks.method import Workbench
+from benchmarks.methods.tables import SmallTables, large_fields, tables_of
 from benchmarks.models.embedding import FieldEmbedding
 from benchmarks.models.lowrank.tensor_train import TTFieldEmbedding, TTShape, largest_rank
 
@@ -31,7 +32,20 @@ class TT(SmallTables):
 
     def smaller(self, table: FieldEmbedding, large: Mapping[int, str]) -> nn.Module:
         ranks = ranks_of(table, large, self.rank, self.cores)
-        return TTFieldEmbedding(table.cardinalities, table.embedding_dim, ranks, self.cores, started_with(table))
+        return TTFieldEmbedding(table.cardinalities, table.embedding_dim, ranks, self.cores, table.std)
+
+    def levels(self, base: nn.Module, bench: Workbench) -> Sequence[Self]:
+        most = largest_rank_of_all(base, self.min_rows, self.cores, bench)
+        return [replace(self, rank=rank, budget=None) for rank in range(1, most + 1)]
+
+
+def largest_rank_of_all(base: nn.Module, min_rows: int, cores: int, bench: Workbench) -> int:
+    """The largest rank at which every large field of every table that may be compressed becomes smaller."""
+    return min(
+        largest_rank(table.cardinalities[field], table.embedding_dim, cores)
+        for table in tables_of(base, getattr(base, "keep_dense", ())).values()
+        for field in large_fields(table, min_rows, bench)
+    )
 
 
 def ranks_of(table: FieldEmbedding, large: Mapping[int, str], rank: int, cores: int) -> list[int | None]:

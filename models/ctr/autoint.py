@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ from torch import nn
 from benchmarks.errors import BenchmarkError
 from benchmarks.models.dropout import FastDropout
 from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.lowrank.merge import embed
 from benchmarks.models.mlp import MLP, xavier_linear
 
 
@@ -19,10 +20,19 @@ class FieldAttention(nn.Module):
     """Every field attends to all fields: [b, F, in_features] -> [b, F, out_features].
 
     Heads share `out_features` evenly. Their answers are joined, the input is added (projected where the widths differ),
-    then layer normalisation and ReLU. Scores are divided by the root of a head's width.
+    then layer normalisation and ReLU. Scores are divided by the root of a head's width. `project_residual` projects the input
+    where the widths agree, too.
     """
 
-    def __init__(self, in_features: int, out_features: int, heads: int, dropout: float, layer_norm: bool) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        heads: int,
+        dropout: float,
+        layer_norm: bool,
+        project_residual: bool = False,
+    ) -> None:
         super().__init__()
         if out_features % heads:
             raise BenchmarkError(
@@ -33,7 +43,7 @@ class FieldAttention(nn.Module):
         self.query = xavier_linear(in_features, out_features, bias=False)
         self.key = xavier_linear(in_features, out_features, bias=False)
         self.value = xavier_linear(in_features, out_features, bias=False)
-        same = in_features == out_features
+        same = in_features == out_features and not project_residual
         self.residual = nn.Identity() if same else xavier_linear(in_features, out_features, bias=False)
         self.norm = nn.LayerNorm(out_features) if layer_norm else nn.Identity()
         self.dropout = FastDropout(dropout)
@@ -52,9 +62,17 @@ class AutoInt(nn.Module):
     """A linear layer on the attended fields and an MLP on the embeddings (AutoInt+): ids [b, F] -> logits [b].
 
     Song et al., AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural Networks, CIKM 2019.
+    `first_order` adds a weight for each id.
     """
 
-    keep_dense: ClassVar[tuple[str, ...]] = ("attention.0.*", "attention_out", "mlp.hidden.0.linear", "mlp.out")
+    keep_dense: ClassVar[tuple[str, ...]] = (
+        "first_order",
+        "attention.0.*",
+        "attention_out",
+        "mlp.hidden.0.linear",
+        "mlp.out",
+    )
+    reads_rows: ClassVar[Mapping[str, str]] = {"embedding": "mlp.hidden.0.linear"}
 
     def __init__(
         self,
@@ -67,20 +85,27 @@ class AutoInt(nn.Module):
         hidden_units: Sequence[int] = (400, 400, 400),
         dropout: float = 0.1,
         batch_norm: bool = True,
+        first_order: bool = False,
+        project_residual: bool = False,
         std: float = 1e-4,
     ) -> None:
         super().__init__()
         fields, widths = len(cardinalities), [embedding_dim, *[attention_dim] * attention_layers]
         self.embedding = FieldEmbedding(cardinalities, embedding_dim, std)
-        self.attention = nn.Sequential(*(FieldAttention(i, o, heads, dropout, layer_norm) for i, o in pairwise(widths)))
+        self.first_order = FieldEmbedding(cardinalities, 1, std) if first_order else None
+        layers = (FieldAttention(i, o, heads, dropout, layer_norm, project_residual) for i, o in pairwise(widths))
+        self.attention = nn.Sequential(*layers)
         self.attention_out = xavier_linear(fields * widths[-1], 1)
         self.mlp = MLP(fields * embedding_dim, hidden_units, dropout, batch_norm)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        embeddings = self.embedding(ids)
+        embeddings, rows = embed(self.embedding, ids)
         attended = self.attention(embeddings).flatten(1)
-        return (self.attention_out(attended) + self.mlp(embeddings.flatten(1))).squeeze(1)
+        logits = (self.attention_out(attended) + self.mlp(rows)).squeeze(1)
+        return logits if self.first_order is None else logits + self.first_order(ids).sum(dim=(1, 2))
 
     def regularised(self) -> Iterable[nn.Parameter]:
-        """What L2 acts on: the embedding table."""
-        return self.embedding.tables()
+        """What L2 acts on: the tables."""
+        if self.first_order is not None:
+            yield from self.first_order.tables()
+        yield from self.embedding.tables()

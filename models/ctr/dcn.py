@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
 from torch import nn
 
 from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.lowrank.merge import embed
 from benchmarks.models.mlp import MLP, xavier_linear
 
 
@@ -28,10 +29,11 @@ class DCN(nn.Module):
     """Cross layers and an MLP on the concatenated embeddings, one linear layer over both: ids [b, F] -> logits [b].
 
     Wang et al., Deep & Cross Network for Ad Click Predictions, ADKDD 2017. The last layer is held in two parts, `cross_out`
-    and `mlp.out`, whose sum is the product with the concatenation.
+    and `mlp.out`, whose sum is the product with the concatenation. `first_order` adds a weight for each id.
     """
 
-    keep_dense: ClassVar[tuple[str, ...]] = ("cross.*", "cross_out", "mlp.hidden.0.linear", "mlp.out")
+    keep_dense: ClassVar[tuple[str, ...]] = ("first_order", "cross.*", "cross_out", "mlp.hidden.0.linear", "mlp.out")
+    reads_rows: ClassVar[Mapping[str, str]] = {"embedding": "mlp.hidden.0.linear"}
 
     def __init__(
         self,
@@ -41,22 +43,27 @@ class DCN(nn.Module):
         hidden_units: Sequence[int] = (400, 400, 400),
         dropout: float = 0.2,
         batch_norm: bool = True,
+        first_order: bool = False,
         std: float = 1e-4,
     ) -> None:
         super().__init__()
         features = len(cardinalities) * embedding_dim
+        self.first_order = FieldEmbedding(cardinalities, 1, std) if first_order else None
         self.embedding = FieldEmbedding(cardinalities, embedding_dim, std)
         self.cross = nn.ModuleList(CrossLayer(features) for _ in range(cross_layers))
         self.cross_out = xavier_linear(features, 1, bias=False)
         self.mlp = MLP(features, hidden_units, dropout, batch_norm)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        x0 = self.embedding(ids).flatten(1)
-        x = x0
+        embeddings, rows = embed(self.embedding, ids)
+        x0 = x = embeddings.flatten(1)
         for layer in self.cross:
             x = layer(x0, x)
-        return (self.cross_out(x) + self.mlp(x0)).squeeze(1)
+        logits = (self.cross_out(x) + self.mlp(rows)).squeeze(1)
+        return logits if self.first_order is None else logits + self.first_order(ids).sum(dim=(1, 2))
 
     def regularised(self) -> Iterable[nn.Parameter]:
-        """What L2 acts on: the embedding table."""
-        return self.embedding.tables()
+        """What L2 acts on: the tables."""
+        if self.first_order is not None:
+            yield from self.first_order.tables()
+        yield from self.embedding.tables()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -10,6 +10,7 @@ from torch import nn
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.lowrank.merge import embed
 from benchmarks.models.mlp import MLP, xavier_linear
 
 
@@ -62,6 +63,7 @@ class DCNv2(nn.Module):
     """
 
     keep_dense: ClassVar[tuple[str, ...]] = ("cross_out", "mlp.hidden.0.linear", "mlp.out")
+    reads_rows: ClassVar[Mapping[str, str]] = {"embedding": "mlp.hidden.0.linear"}
 
     def __init__(
         self,
@@ -86,11 +88,11 @@ class DCNv2(nn.Module):
         self.mlp = MLP(features, hidden_units, dropout, batch_norm)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        x0 = self.embedding(ids).flatten(1)
-        x = x0
+        embeddings, rows = embed(self.embedding, ids)
+        x0 = x = embeddings.flatten(1)
         for layer in self.cross:
             x = layer(x0, x)
-        return (self.cross_out(x) + self.mlp(x0)).squeeze(1)
+        return (self.cross_out(x) + self.mlp(rows)).squeeze(1)
 
     def regularised(self) -> Iterable[nn.Parameter]:
         """What L2 acts on: the embedding table."""

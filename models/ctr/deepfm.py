@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -10,6 +10,7 @@ from torch import nn
 
 from benchmarks.models.ctr.interaction import fm_interaction
 from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.lowrank.merge import embed
 from benchmarks.models.mlp import MLP
 
 
@@ -20,6 +21,7 @@ class DeepFM(nn.Module):
     """
 
     keep_dense: ClassVar[tuple[str, ...]] = ("first_order", "mlp.hidden.0.linear", "mlp.out")
+    reads_rows: ClassVar[Mapping[str, str]] = {"embedding": "mlp.hidden.0.linear"}
 
     def __init__(
         self,
@@ -37,9 +39,9 @@ class DeepFM(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        embeddings = self.embedding(ids)
+        embeddings, rows = embed(self.embedding, ids)
         first_order = self.first_order(ids).sum(dim=(1, 2))
-        deep = self.mlp(embeddings.flatten(1)).squeeze(1)
+        deep = self.mlp(rows).squeeze(1)
         return first_order + fm_interaction(embeddings) + deep + self.bias
 
     def regularised(self) -> Iterable[nn.Parameter]:

@@ -65,7 +65,7 @@ class FiBiNET(nn.Module):
     """First-order weights and an MLP on the bilinear products of fields, plain and excited: ids [b, F] -> logits [b].
 
     Huang et al., FiBiNET: Combining Feature Importance and Bilinear Feature Interaction, RecSys 2019. Plain and excited
-    fields share the matrices.
+    fields share the matrices unless `share_bilinear` is off.
     """
 
     keep_dense: ClassVar[tuple[str, ...]] = ("first_order", "excitation.*", "mlp.hidden.0.linear", "mlp.out")
@@ -79,6 +79,7 @@ class FiBiNET(nn.Module):
         hidden_units: Sequence[int] = (400, 400, 400),
         dropout: float = 0.3,
         batch_norm: bool = True,
+        share_bilinear: bool = True,
         std: float = 1e-4,
     ) -> None:
         super().__init__()
@@ -87,11 +88,14 @@ class FiBiNET(nn.Module):
         self.embedding = FieldEmbedding(cardinalities, embedding_dim, std)
         self.excitation = FieldExcitation(fields, reduction)
         self.bilinear = BilinearInteraction(fields, embedding_dim, bilinear)
+        own = None if share_bilinear else BilinearInteraction(fields, embedding_dim, bilinear)
+        self.excited_bilinear = own
         self.mlp = MLP(fields * (fields - 1) * embedding_dim, hidden_units, dropout, batch_norm)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         embeddings = self.embedding(ids)
-        pairs = torch.cat([self.bilinear(embeddings), self.bilinear(self.excitation(embeddings))], dim=1)
+        excited = self.excited_bilinear or self.bilinear
+        pairs = torch.cat([self.bilinear(embeddings), excited(self.excitation(embeddings))], dim=1)
         return self.first_order(ids).sum(dim=(1, 2)) + self.mlp(pairs.flatten(1)).squeeze(1)
 
     def regularised(self) -> Iterable[nn.Parameter]:

@@ -16,6 +16,7 @@ from benchmarks.models.ctr.fm import FM
 from benchmarks.models.ctr.logistic import LogisticRegression
 from benchmarks.models.embedding import FieldEmbedding
 from benchmarks.models.lowrank.layers import LowRankFieldEmbedding, LowRankLinear
+from benchmarks.models.lowrank.merge import MergedLinear
 from benchmarks.models.mlp import MLP, HiddenLayer
 
 BLOCK = 512
@@ -153,7 +154,8 @@ def fuse(network: nn.Module) -> FusedClickNetwork:
 
     like = next(network.parameters())
     bias = _exact(network.get_parameter("bias")) if first_order else None
-    first, widths = _first(embedding, head, wide=first_order is not None)
+    merged = getattr(parts.get("embedding"), "merged", False)
+    first, widths = _first(embedding, head, merged, wide=first_order is not None)
     return FusedClickNetwork(
         torch.tensor(embedding.bounds[:-1]),
         _table(first_order, embedding, bias, like),
@@ -200,17 +202,26 @@ def _table(first_order: Rows | None, embedding: Rows, bias: torch.Tensor | None,
     return table
 
 
-def _first(embedding: Rows, head: Affine | None, wide: bool) -> tuple[Affine, tuple[int, int]]:
-    """The first product of a fused network and its `widths`: `head` is that of the MLP."""
+def _first(embedding: Rows, head: Affine | None, merged: bool, wide: bool) -> tuple[Affine, tuple[int, int]]:
+    """The first product of a fused network and its `widths`: `head` is that of the MLP, on codes where it is `merged`."""
     fields, _, dim = embedding.projection.shape
-    blocks = [] if head is None else [(head.weight.unflatten(1, (fields, dim)), head.bias)]
+    blocks = []
+    if head is not None:
+        blocks.append(
+            head if merged else _on_codes(Affine(head.weight.unflatten(1, (fields, dim)), head.bias), embedding)
+        )
     if wide:
         pool = HALF * torch.eye(dim, dtype=torch.float64)
-        blocks.append((pool[:, None].expand(dim, fields, dim), pool.new_zeros(dim)))
-    weight = torch.cat([block for block, _ in blocks])
-    constant = torch.cat([bias for _, bias in blocks]) + torch.einsum("hfd,fd->h", weight, embedding.mean)
-    merged = torch.einsum("hfd,frd->hfr", weight, embedding.projection).flatten(1)
-    return Affine(merged, constant), (len(weight) - dim if wide else len(weight), dim if wide else 0)
+        blocks.append(_on_codes(Affine(pool[:, None].expand(dim, fields, dim), pool.new_zeros(dim)), embedding))
+    weight, bias = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+    return Affine(weight, bias), (len(weight) - dim if wide else len(weight), dim if wide else 0)
+
+
+def _on_codes(on_rows: Affine, embedding: Rows) -> Affine:
+    """What a product with rows, weight [h, F, d], is on codes: weight [h, F * r]."""
+    constant = torch.einsum("hfd,fd->h", on_rows.weight, embedding.mean)
+    weight = torch.einsum("hfd,frd->hfr", on_rows.weight, embedding.projection).flatten(1)
+    return Affine(weight, on_rows.bias + constant)
 
 
 def _steps(mlp: nn.Module, inputs: int) -> tuple[Affine, list[Step]]:
@@ -233,7 +244,7 @@ def _steps(mlp: nn.Module, inputs: int) -> tuple[Affine, list[Step]]:
 
 def _products(layer: nn.Module, norm: nn.Module, inputs: int) -> tuple[list[Step], Affine]:
     """What comes before the last product of a layer, and that product, normalised."""
-    if type(layer) is nn.Linear:
+    if type(layer) is nn.Linear or type(layer) is MergedLinear:
         return [], _normalised(_affine(layer), norm)
     if type(layer) is not LowRankLinear:
         _refuse(layer, "layer")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.lowrank.merge import embed
 from benchmarks.models.mlp import MLP, xavier_linear
 
 
@@ -43,6 +44,7 @@ class XDeepFM(nn.Module):
     """
 
     keep_dense: ClassVar[tuple[str, ...]] = ("first_order", "cin.*", "cin_out", "mlp.hidden.0.linear", "mlp.out")
+    reads_rows: ClassVar[Mapping[str, str]] = {"embedding": "mlp.hidden.0.linear"}
 
     def __init__(
         self,
@@ -63,9 +65,9 @@ class XDeepFM(nn.Module):
         self.mlp = MLP(fields * embedding_dim, hidden_units, dropout, batch_norm)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        embeddings = self.embedding(ids)
+        embeddings, rows = embed(self.embedding, ids)
         first_order = self.first_order(ids).sum(dim=(1, 2))
-        return first_order + (self.cin_out(self.cin(embeddings)) + self.mlp(embeddings.flatten(1))).squeeze(1)
+        return first_order + (self.cin_out(self.cin(embeddings)) + self.mlp(rows)).squeeze(1)
 
     def regularised(self) -> Iterable[nn.Parameter]:
         """What L2 acts on: the tables, first-order weights included."""

@@ -63,12 +63,22 @@ class LowRankFieldEmbedding(nn.Module):
 
     `z` is one fused table of width `rank`, `projection` is [F, rank, embedding_dim] and `mean`, where `centred`,
     [F, embedding_dim]. Fields of fewer than `rank` dimensions hold zeros in the columns that they do not need.
+    With `merged`, the layer that reads the rows side by side has the projections in its own weights and reads z (see
+    `merge_projections`).
     """
 
-    def __init__(self, cardinalities: Sequence[int], embedding_dim: int, rank: int, centred: bool = False) -> None:
+    def __init__(
+        self,
+        cardinalities: Sequence[int],
+        embedding_dim: int,
+        rank: int,
+        centred: bool = False,
+        merged: bool = False,
+    ) -> None:
         super().__init__()
         _require_rank(rank)
         fields = len(cardinalities)
+        self.merged = merged
         self.embedding_dim = embedding_dim
         self.rank = rank
         self.z = FieldEmbedding(cardinalities, rank)
@@ -78,7 +88,11 @@ class LowRankFieldEmbedding(nn.Module):
             nn.init.orthogonal_(projection)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        rows = torch.einsum("bfr,frd->bfd", self.z(ids), self.projection)
+        return self.expand(self.z(ids))
+
+    def expand(self, z: torch.Tensor) -> torch.Tensor:
+        """Rows [b, F, embedding_dim] of the codes z [b, F, rank]."""
+        rows = torch.einsum("bfr,frd->bfd", z, self.projection)
         return rows if self.mean is None else rows + self.mean
 
     def tables(self) -> Iterator[nn.Parameter]:
@@ -92,6 +106,7 @@ class LowRankFieldEmbedding(nn.Module):
             "embedding_dim": self.embedding_dim,
             "rank": self.rank,
             "centred": self.mean is not None,
+            "merged": self.merged,
         }
 
 

@@ -12,18 +12,24 @@ from benchmarks import errors
 from benchmarks.models.embedding import FieldEmbedding
 from benchmarks.models.lowrank.hashing import HashFieldEmbedding
 from benchmarks.models.lowrank.int8 import Int8FieldEmbedding
+from benchmarks.models.lowrank.int8_linear import Int8Linear
 from benchmarks.models.lowrank.layers import LowRankFieldEmbedding, LowRankLinear
+from benchmarks.models.lowrank.merge import MergedLinear, merge_projections
+from benchmarks.models.lowrank.mixed import MixedFieldEmbedding
 from benchmarks.models.lowrank.pruned import PrunedLinear
 from benchmarks.models.lowrank.quotient import QRFieldEmbedding
 from benchmarks.models.lowrank.tensor_train import TTFieldEmbedding
 
 Small = (
     LowRankLinear
+    | MergedLinear
     | PrunedLinear
+    | Int8Linear
     | LowRankFieldEmbedding
     | HashFieldEmbedding
     | QRFieldEmbedding
     | TTFieldEmbedding
+    | MixedFieldEmbedding
     | Int8FieldEmbedding
 )
 LAYERS: dict[str, type[nn.Module]] = {kind.__name__: kind for kind in get_args(Small)}
@@ -35,6 +41,17 @@ def linear_units(network: nn.Module, keep_dense: Iterable[str] = ()) -> dict[str
     Subclasses of `nn.Linear` are left alone: their owners rely on more than the call (attention reads `weight`).
     """
     return dict(_of_type(network, nn.Linear, tuple(keep_dense)))
+
+
+def whole_linear_units(network: nn.Module) -> dict[str, nn.Linear]:
+    """The linear layers that may be made smaller one by one, by name, for methods that leave their inputs as they are.
+
+    Those of `linear_units` under the network's own `keep_dense`, and the readers of tables (see `reader_of`), which
+    factorisations leave to the table.
+    """
+    keep, readers = getattr(network, "keep_dense", ()), getattr(network, "reads_rows", {}).values()
+    kept = linear_units(network, keep)
+    return {name: layer for name, layer in linear_units(network).items() if name in kept or name in readers}
 
 
 def embedding_units(network: nn.Module, keep_dense: Iterable[str] = ()) -> dict[str, FieldEmbedding]:
@@ -50,6 +67,20 @@ def replace_module(network: nn.Module, name: str, module: nn.Module) -> None:
         for key, child in parent._modules.items():
             if child is old:
                 setattr(parent, key, module)
+
+
+def reader_of(network: nn.Module, table: str) -> str | None:
+    """The layer that reads all rows of a table side by side, where the network names one in `reads_rows`."""
+    return getattr(network, "reads_rows", {}).get(table)
+
+
+def put_low_rank_table(network: nn.Module, name: str, table: LowRankFieldEmbedding) -> None:
+    """Puts a low-rank table in the place of the one called `name`, its projections merged into the layer that reads it."""
+    replace_module(network, name, table)
+    if reader := reader_of(network, name):
+        layer = network.get_submodule(reader)
+        assert isinstance(layer, nn.Linear)
+        replace_module(network, reader, merge_projections(table, layer))
 
 
 def blueprint(network: nn.Module) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from benchmarks.inference import inputs
 from benchmarks.leaderboard.store import Store
 from benchmarks.models.ctr.build import build as network_of
 from benchmarks.models.lowrank.surgery import blueprint, linear_units
-from benchmarks.profiling import unique_parameters
+from benchmarks.models.size import unique_parameters
 from benchmarks.solver import NetworkSolver, build
 from benchmarks.spec import RunSpec
 

@@ -76,8 +76,8 @@ def test_first_layers_and_first_order_tables_are_as_in_the_base(method: str) -> 
     assert isinstance(small, DeepFM)
     assert isinstance(base, DeepFM)
     assert parameters(small) < parameters(base)
-    assert parameters(small.mlp) == parameters(base.mlp)
     if method != "svd_int8":
+        assert parameters(small.mlp) == parameters(base.mlp)
         assert torch.equal(small.first_order.weight, base.first_order.weight)
 
 

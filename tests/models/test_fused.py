@@ -19,7 +19,7 @@ from benchmarks.models.ctr.build import build
 from benchmarks.models.ctr.deepfm import DeepFM
 from benchmarks.models.ctr.fused import FusedClickNetwork, Product, fuse
 from benchmarks.models.lowrank.layers import LowRankFieldEmbedding, LowRankLinear
-from benchmarks.models.lowrank.surgery import embedding_units, linear_units, replace_module
+from benchmarks.models.lowrank.surgery import embedding_units, linear_units, put_low_rank_table, replace_module
 from benchmarks.models.lowrank.svd import svd_embedding, svd_linear
 from benchmarks.models.mlp import MLP
 from benchmarks.solver import NetworkSolver
@@ -78,7 +78,7 @@ def truncated(name: str) -> nn.Module:
     """A network as `svd` leaves it before fine-tuning."""
     network = dense(name)
     for place, table in embedding_units(network, ("first_order",)).items():
-        replace_module(network, place, svd_embedding(table).truncate(RANK))
+        put_low_rank_table(network, place, svd_embedding(table).truncate(RANK))
     for place, linear in linear_units(network, network.keep_dense).items():
         replace_module(network, place, svd_linear(linear).truncate(4))
     return network.eval()

@@ -16,7 +16,7 @@ from benchmarks.datasets.open import open_bundle
 from benchmarks.inference import inputs
 from benchmarks.leaderboard.record import Record
 from benchmarks.leaderboard.store import Store
-from benchmarks.profiling import unique_parameters
+from benchmarks.models.size import unique_parameters
 from benchmarks.solver import NetworkSolver
 from benchmarks.spec import RunSpec
 from benchmarks.task import Task

@@ -19,7 +19,8 @@ from benchmarks.models.embedding import FieldEmbedding
 from benchmarks.models.lowrank.int8 import Int8FieldEmbedding
 from benchmarks.models.lowrank.layers import LowRankLinear
 from benchmarks.models.lowrank.surgery import replace_module
-from benchmarks.profiling import count_flops, latency, peak_memory, profile, stored_constants, unique_parameters
+from benchmarks.models.size import stored_constants, unique_parameters
+from benchmarks.profiling import count_flops, latency, peak_memory, profile
 from benchmarks.solver import NetworkSolver, Solver, build
 from benchmarks.task import Batch, Outputs, Task
 
