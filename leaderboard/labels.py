@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,27 +26,51 @@ WHERE = frozenset(
 """Keys that say where and how visibly a run is made; rows are not told apart by them."""
 
 RANK = "method.rank"
+BUDGET = "method.budget"
+OTHER_SIZES = frozenset(
+    {RANK, "method.table_rank", "method.energy", "method.match_rank", "method.keep", "method.share"}
+)
+"""Settings that decide how small a network gets. A budget decides in their place: what they say beside it is not read."""
 
 
-def labels(records: Sequence[Record]) -> list[tuple[str, str]]:
-    """For each record its method with the settings that differ among its rows of that model, and all settings."""
+def labels(records: Sequence[Record], hidden: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
+    """For each record its method with the settings that differ among its rows of that model, and all settings.
+
+    Settings named in `hidden` stay out of the first. A row with a budget is named by it and not by a rank, and is told
+    from other rows with a budget by a rank only where theirs differ.
+    """
     flat = [flatten(record.config) for record in records]
+    rivals: dict[tuple[str, str | None], list[dict[str, Any]]] = defaultdict(list)
+    for record, settings in zip(records, flat, strict=True):
+        rivals[record.method, record.model].append(settings)
+    differing = {group: _differing(settings) for group, settings in rivals.items()}
     found = []
     for record, settings in zip(records, flat, strict=True):
-        rivals = [
-            other
-            for rival, other in zip(records, flat, strict=True)
-            if (rival.method, rival.model) == (record.method, record.model)
-        ]
-        names = sorted({name for other in rivals for name in other})
-        differing = [name for name in names if any(other.get(name) != settings.get(name) for other in rivals)]
-        # The rank is what readers of a table on low-rank methods ask for first.
-        if settings.get(RANK) is not None and RANK not in differing:
-            differing.insert(0, RANK)
-        shown = [f"{name.removeprefix('method.')}={plain(settings.get(name))}" for name in differing]
-        own = [f"{name}={plain(value)}" for name, value in settings.items() if name.startswith("method.")]
-        found.append((" ".join([record.method, *shown]), ", ".join(own)))
+        names, names_of_budgets, names_of_others = differing[record.method, record.model]
+        has_budget = settings.get(BUDGET) is not None
+        sizes = names_of_budgets if has_budget else names_of_others
+        own = [name for name in names if name != BUDGET and (name not in OTHER_SIZES or name in sizes)]
+        # The budget or the rank is what readers of a table on low-rank methods ask for first.
+        if has_budget:
+            own.insert(0, BUDGET)
+        elif settings.get(RANK) is not None and RANK not in own:
+            own.insert(0, RANK)
+        shown = [f"{name.removeprefix('method.')}={plain(settings.get(name))}" for name in own if name not in hidden]
+        every = [f"{name}={plain(value)}" for name, value in settings.items() if name.startswith("method.")]
+        found.append((" ".join([record.method, *shown]), ", ".join(every)))
     return found
+
+
+def _differing(rivals: Sequence[Mapping[str, Any]]) -> tuple[list[str], frozenset[str], frozenset[str]]:
+    """Names of settings, sorted, that differ among all rivals; and among those with a budget, and without one."""
+    with_budget = [settings for settings in rivals if settings.get(BUDGET) is not None]
+    without = [settings for settings in rivals if settings.get(BUDGET) is None]
+    names = sorted({name for settings in rivals for name in settings})
+
+    def differ(among: Sequence[Mapping[str, Any]]) -> list[str]:
+        return [name for name in names if any(each.get(name) != among[0].get(name) for each in among[1:])]
+
+    return differ(rivals), frozenset(differ(with_budget)), frozenset(differ(without))
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -62,9 +87,11 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def plain(value: Any) -> str:
-    """A setting as it would be typed."""
+    """A setting as it would be typed; whole numbers (a budget in bytes) keep all their digits."""
     if isinstance(value, list):
         return "[" + ",".join(plain(item) for item in value) + "]"
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:g}"
+    return str(value)

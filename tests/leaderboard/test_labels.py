@@ -1,0 +1,54 @@
+"""A row is named by what tells it from its rivals, and by what decided its size."""
+
+from __future__ import annotations
+
+from benchmarks.leaderboard.labels import labels, plain
+from benchmarks.leaderboard.record import Record
+
+
+def record(method: str = "svd", **settings) -> Record:
+    return Record(
+        run_id="r", status="ok", created_utc="2026-01-01T00:00:00+00:00", task="ctr", task_version=1, dataset="toy",
+        data_fingerprint="f", method=method, model="net", scale="small", seed=0, config_hash="c", key="k",
+        config={"method": {"name": method, "summary": "text", **settings}},
+    )  # fmt: skip
+
+
+def names(*records: Record, **options) -> list[str]:
+    return [label for label, _ in labels(records, **options)]
+
+
+def test_a_budget_is_named_and_no_rank_beside_it():
+    assert names(record(rank=16, budget=0.25)) == ["svd budget=0.25"]
+    rows = [record(rank=16), record(rank=16, budget=0.25), record(rank=16, budget=400_000.0)]
+    assert names(*rows) == ["svd rank=16", "svd budget=0.25", "svd budget=400000"]
+
+
+def test_what_decides_a_size_without_a_budget_is_compared_among_rows_without_one():
+    rows = [record("small_dim", match_rank=16), record("small_dim", match_rank=None, budget=0.5)]
+    assert names(*rows) == ["small_dim", "small_dim budget=0.5"]
+    rows = [record(rank=16, budget=None), record(rank=None, energy=0.9), record(rank=None, budget=0.5)]
+    assert names(*rows) == ["svd energy=null rank=16", "svd energy=0.9 rank=null", "svd budget=0.5"]
+
+
+def test_a_rank_that_tells_two_rows_with_a_budget_apart_stays():
+    assert names(record(rank=16, budget=0.25), record(rank=8, budget=0.25)) == [
+        "svd budget=0.25 rank=16",
+        "svd budget=0.25 rank=8",
+    ]
+
+
+def test_other_settings_tell_apart_as_ever_and_may_be_hidden():
+    rows = [record(budget=0.25, targets=["linear"]), record(budget=0.5, targets=["embedding"])]
+    assert names(*rows) == ["svd budget=0.25 targets=[linear]", "svd budget=0.5 targets=[embedding]"]
+    assert names(*rows, hidden=frozenset({"method.budget"})) == ["svd targets=[linear]", "svd targets=[embedding]"]
+
+
+def test_a_budget_in_bytes_keeps_all_its_digits():
+    assert [plain(value) for value in (1_234_567.0, 1_234_567, 0.1, 1e-6, 1.0)] == [
+        "1234567",
+        "1234567",
+        "0.1",
+        "1e-06",
+        "1",
+    ]
