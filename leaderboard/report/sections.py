@@ -9,14 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.leaderboard.record import Quality, Record
+from benchmarks.leaderboard.report.bases import Bases
 from benchmarks.leaderboard.report.facts import Facts, TaskFacts
 from benchmarks.leaderboard.report.rows import Plan, Row, Run, build_rows
 from benchmarks.leaderboard.reported import Reported
 from benchmarks.leaderboard.statistics.paired import Difference, holm, paired_difference
 from benchmarks.leaderboard.store import Store
-
-BASE = "none"
-"""The method whose rows the others are compared with, where the task names no other: the uncompressed network."""
 
 LEVEL = 0.05
 SCALES = ("paper", "small", "smoke")
@@ -161,7 +159,8 @@ def _why_unranked(runs: Sequence[Run]) -> str | None:
 
 def _with_differences(rows: list[Row], plan: Plan, task: TaskFacts) -> list[Row]:
     """Adds the paired difference of each row to its base, with Holm's correction over all of them."""
-    bases = {row: _base_of(row, rows, task) for row in rows}
+    known = Bases(rows, task)
+    bases = {row: known.of(row) for row in rows}
     found = {row: difference for row in rows if (difference := _difference(row, bases[row])) is not None}
     tested = {row: difference.p for row, difference in found.items() if difference.p is not None}
     for row, p in zip(tested, holm(list(tested.values())).tolist(), strict=True):
@@ -169,25 +168,13 @@ def _with_differences(rows: list[Row], plan: Plan, task: TaskFacts) -> list[Row]
     shown = []
     for row in rows:
         base, difference = bases[row], found.get(row)
+        if base is not None:
+            row = replace(row, base=base)
         if base is not None and difference is not None:
             under = {name: each for name in plan.conditions if (each := _difference(row, base, name)) is not None}
-            verdict = _verdict(difference, plan)
-            row = replace(row, base=base, difference=difference, differences=under, verdict=verdict)
+            row = replace(row, difference=difference, differences=under, verdict=_verdict(difference, plan))
         shown.append(row)
     return shown
-
-
-def _base_of(row: Row, rows: Sequence[Row], task: TaskFacts) -> Row | None:
-    """The row of the run that this one started from, or the only row of the task's base method for its model."""
-    method = task.bases.get(str(row.record.config.get("method", {}).get("kind")), BASE)
-    if row.method == method:
-        return None
-    started_from = {run.record.base_run for run in row.runs}
-    for other in rows:
-        if other is not row and started_from & {run.record.run_id for run in other.runs}:
-            return other
-    plain = [other for other in rows if other.method == method and other.model in (row.model, None)]
-    return plain[0] if len(plain) == 1 else None
 
 
 def _difference(row: Row, base: Row | None, condition: str | None = None) -> Difference | None:

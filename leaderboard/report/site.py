@@ -15,12 +15,13 @@ from markupsafe import Markup
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard import numbers
 from benchmarks.leaderboard.places import storing
+from benchmarks.leaderboard.report.bases import BASE
 from benchmarks.leaderboard.report.exports import leaderboard_csv, records_json
 from benchmarks.leaderboard.report.facts import Facts
 from benchmarks.leaderboard.report.plots import Point, pareto_plot
 from benchmarks.leaderboard.report.rows import Figure, Row, Run
 from benchmarks.leaderboard.report.run_page import run_page
-from benchmarks.leaderboard.report.sections import BASE, Section, build_sections, collect
+from benchmarks.leaderboard.report.sections import Section, build_sections, collect
 from benchmarks.leaderboard.report.tables import metric_name, table
 from benchmarks.leaderboard.reported import Reported
 from benchmarks.leaderboard.store import Store

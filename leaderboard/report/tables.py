@@ -129,6 +129,8 @@ def _difference(section: Section, quality: Quality) -> tuple[Column, Callable[[R
         found = row.difference
         if found is None or found.difference is None:
             reason = "this is the base" if row.method == "none" else "there is no single base row to compare with"
+            if row.base is not None:
+                reason = row.primary.reason or row.base.primary.reason or "not measured"
             return Cell(numbers.DASH, None, found.reason or reason if found else reason)
         text = numbers.signed(found.difference, decimals)
         if row.verdict is None:

@@ -164,6 +164,15 @@ def test_the_base_is_the_run_that_was_started_from(store):
     assert rows["afm"].difference is None
 
 
+def test_of_two_bases_of_one_model_the_one_with_the_same_settings_counts(store):
+    for method, width, value in (("none", 400, 0.9), ("none", 64, 0.8), ("small_dim", 64, 0.7)):
+        config = {"method": {"name": method, "kind": "train"}, "model": {"name": "net", "width": width}}
+        name = f"{method}{width}"
+        commit(store, value, method=method, config=config, config_hash=name, key=name)
+    (row,) = (row for row in sections(store)[0].rows if row.method == "small_dim")
+    assert row.difference.difference == pytest.approx(-0.1)
+
+
 @pytest.mark.parametrize("changes", [{"sample": True}, {"dataset": "sim_toy"}, {"scale": "smoke"}])
 def test_samples_simulations_and_smoke_runs_are_never_ranked(store, changes):
     commit(store, 0.8, **changes)
