@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.leaderboard.record import Quality, Record
 from benchmarks.leaderboard.report.bases import Bases
+from benchmarks.leaderboard.report.curves import CurveSet, curve_sets
 from benchmarks.leaderboard.report.facts import Facts, TaskFacts
 from benchmarks.leaderboard.report.rows import Plan, Row, Run, build_rows
 from benchmarks.leaderboard.reported import Reported
@@ -22,7 +23,10 @@ SCALES = ("paper", "small", "smoke")
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A cell with its rows, best first where they are ranked; `unranked` says why they are not."""
+    """A cell with its rows, best first where they are ranked; `unranked` says why they are not.
+
+    `curves` holds the rows with a budget once more, by base and method.
+    """
 
     task: TaskFacts
     first: Record
@@ -33,6 +37,7 @@ class Section:
     unranked: str | None
     reported: tuple[Reported, ...]
     card: Mapping[str, Any]
+    curves: tuple[CurveSet, ...] = ()
 
     @property
     def anchor(self) -> str:
@@ -105,6 +110,7 @@ def _section(runs: list[Run], facts: Facts, reported: Sequence[Reported]) -> Sec
     rows = build_rows(ok, plan)
     if unranked is None:
         rows = _ranked(_with_differences(rows, plan, facts.task(first.task)), plan)
+    curves = curve_sets(rows, plan, Bases(rows, facts.task(first.task))) if unranked is None else []
     shown = [row for row in reported if row.task == first.task and first.dataset in (row.dataset, *row.shown_with)]
     return Section(
         task=facts.task(first.task),
@@ -116,6 +122,7 @@ def _section(runs: list[Run], facts: Facts, reported: Sequence[Reported]) -> Sec
         unranked=unranked,
         reported=tuple(shown),
         card=facts.card(first.dataset),
+        curves=tuple(curves),
     )
 
 

@@ -16,6 +16,9 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard import numbers
 from benchmarks.leaderboard.places import storing
 from benchmarks.leaderboard.report.bases import BASE
+from benchmarks.leaderboard.report.curve_plot import budget_plot
+from benchmarks.leaderboard.report.curve_table import curve_table
+from benchmarks.leaderboard.report.curves import CONTROL
 from benchmarks.leaderboard.report.exports import leaderboard_csv, records_json
 from benchmarks.leaderboard.report.facts import Facts
 from benchmarks.leaderboard.report.plots import Point, pareto_plot
@@ -24,6 +27,7 @@ from benchmarks.leaderboard.report.run_page import run_page
 from benchmarks.leaderboard.report.sections import Section, build_sections, collect
 from benchmarks.leaderboard.report.tables import metric_name, table
 from benchmarks.leaderboard.reported import Reported
+from benchmarks.leaderboard.statistics.size_curve import TOLERANCE
 from benchmarks.leaderboard.store import Store
 
 HERE = Path(__file__).parent
@@ -87,6 +91,8 @@ def _environment() -> Environment:
         "generator": GENERATOR,
         "numbers": numbers,
         "metric_name": metric_name,
+        "control_method": CONTROL,
+        "tolerance": TOLERANCE,
     }
     environment.filters["inline_json"] = inline_json
     return environment
@@ -119,8 +125,24 @@ def _view(section: Section) -> dict[str, Any]:
         "table": table(section),
         "csv": leaderboard_csv([section]),
         "plots": [plot for plot in plots if plot],
+        "curves": _curves(section),
         "reported": _reported_groups(section.reported),
     }
+
+
+def _curves(section: Section) -> list[dict[str, Any]]:
+    """The plot and the tables of every base with budget curves."""
+    quality = section.primary
+    if quality is None:
+        return []
+    return [
+        {
+            "found": found,
+            "plot": budget_plot(found, y=metric_name(quality), metric=quality.metric),
+            "table": curve_table(section, quality, found),
+        }
+        for found in section.curves
+    ]
 
 
 def _plot(section: Section, cost_name: str, cost_of: Any) -> Markup | None:

@@ -15,10 +15,10 @@ SERIES = 6
 """Pairs of colour and shape before they repeat."""
 
 
-def drawing(parts: Sequence[Markup], summary: str, height: int = HEIGHT) -> Markup:
+def drawing(parts: Sequence[Markup], summary: str, height: int = HEIGHT, kind: str = "plot") -> Markup:
     """A whole drawing, `WIDTH` by `height` units; the summary is its title and what is read in its place."""
     body = Markup("").join([tag("title", summary), *parts])
-    return tag("svg", body, class_="plot", viewBox=f"0 0 {WIDTH} {height}", role="img", aria_label=summary)
+    return tag("svg", body, class_=kind, viewBox=f"0 0 {WIDTH} {height}", role="img", aria_label=summary)
 
 
 def axis(low: float, high: float, start: float, end: float, *, logarithmic: bool = False) -> Callable[[float], float]:
@@ -109,7 +109,8 @@ def placed_names(candidates: Sequence[tuple[float, float, str]], marks: Sequence
     names = []
     for x, y, name in sorted(candidates):
         width = 6.4 * len(name)
-        for left, base in ((x + 9, y + 4), (x - 9 - width, y + 4), (x - width / 2, y - 11), (x - width / 2, y + 20)):
+        beside = [(x + 9, y + 4), (x - 9 - width, y + 4), (x - width / 2, y - 11), (x - width / 2, y + 20)]
+        for left, base in [*beside, (x + 9, y - 9)]:
             box = (left, base - 10, left + width, base + 2)
             fits = left > LEFT and box[2] < WIDTH and box[1] > 0 and box[3] < HEIGHT - BOTTOM
             if fits and not any(_overlap(box, other) for other in taken):

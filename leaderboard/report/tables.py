@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -70,9 +70,9 @@ def _builders(section: Section) -> list[tuple[Column, Callable[[Row], Cell]]]:
         (Column("model", "model", numeric=False), lambda row: Cell(row.model or numbers.DASH, row.model)),
     ]
     if section.primary:
-        found.append(_primary(section, section.primary))
+        found.append(primary_column(section, section.primary))
         if not section.unranked:
-            found.append(_difference(section, section.primary))
+            found.append(difference_column(section, section.primary))
         found += [_condition(section, section.primary, name) for name in section.plan.conditions]
     found += [_metric(section, quality) for quality in section.plan.metrics]
     found += [_cost(name) for name in NAMES]
@@ -86,19 +86,20 @@ def _builders(section: Section) -> list[tuple[Column, Callable[[Row], Cell]]]:
     return found
 
 
-def _primary(section: Section, quality: Quality) -> tuple[Column, Callable[[Row], Cell]]:
+def primary_column(section: Section, quality: Quality) -> tuple[Column, Callable[[Row], Cell]]:
+    """The primary metric with its interval, drawn on the scale of all rows of the section."""
     figures = [row.primary for row in section.rows]
     values = [figure.value for figure in figures if figure.value is not None]
     low, high = numbers.usual_range(values) if values else (0.0, 1.0)
     shown = [f for f in figures if f.value is not None and low <= f.value <= high]
     ends = [end for f in shown for end in (f.value, f.low, f.high) if end is not None]
     scale = (min(ends), max(ends)) if ends else (0.0, 1.0)
-    decimals = _decimals(figures)
+    decimals = decimals_of(figures)
 
     def build(row: Row) -> Cell:
         figure = row.primary
         if figure.value is None:
-            return _missing(figure)
+            return missing(figure)
         notes = []
         if figure.low is not None:
             notes.append(f"{numbers.fixed(figure.low, decimals)} to {numbers.fixed(figure.high, decimals)}")
@@ -122,8 +123,9 @@ def _interval_kind(row: Row) -> str:
     return (quality.ci_kind if quality else None) or "bootstrap over units of the test set, one seed"
 
 
-def _difference(section: Section, quality: Quality) -> tuple[Column, Callable[[Row], Cell]]:
-    decimals = _decimals([row.primary for row in section.rows])
+def difference_column(section: Section, quality: Quality) -> tuple[Column, Callable[[Row], Cell]]:
+    """The difference to the base row with its verdict."""
+    decimals = decimals_of([row.primary for row in section.rows])
 
     def build(row: Row) -> Cell:
         found = row.difference
@@ -145,12 +147,12 @@ def _difference(section: Section, quality: Quality) -> tuple[Column, Callable[[R
 
 
 def _condition(section: Section, quality: Quality, name: str) -> tuple[Column, Callable[[Row], Cell]]:
-    decimals = _decimals([row.conditions[name] for row in section.rows])
+    decimals = decimals_of([row.conditions[name] for row in section.rows])
 
     def build(row: Row) -> Cell:
         figure, found = row.conditions[name], row.differences.get(name)
         if figure.value is None:
-            return _missing(figure)
+            return missing(figure)
         title = ""
         if figure.low is not None:
             interval = f"{numbers.fixed(figure.low, decimals)} to {numbers.fixed(figure.high, decimals)}"
@@ -168,12 +170,12 @@ def _condition(section: Section, quality: Quality, name: str) -> tuple[Column, C
 
 
 def _metric(section: Section, quality: Quality) -> tuple[Column, Callable[[Row], Cell]]:
-    decimals = _decimals([row.metrics[quality.metric] for row in section.rows])
+    decimals = decimals_of([row.metrics[quality.metric] for row in section.rows])
 
     def build(row: Row) -> Cell:
         figure = row.metrics[quality.metric]
         if figure.value is None:
-            return _missing(figure)
+            return missing(figure)
         spread = f"± {numbers.fixed(figure.std, decimals)}" if figure.std is not None else ""
         return Cell(numbers.fixed(figure.value, decimals), figure.value, note=spread)
 
@@ -187,7 +189,7 @@ def _cost(name: str) -> tuple[Column, Callable[[Row], Cell]]:
     def build(row: Row) -> Cell:
         figure = row.cost[name]
         if figure.value is None:
-            return _missing(figure)
+            return missing(figure)
         of_base = row.base.cost[name].value if row.base and name != "train_seconds" else None
         return Cell(show(figure.value), figure.value, note=numbers.ratio(figure.value, of_base))
 
@@ -200,7 +202,7 @@ def _latency(section: Section, batch: int) -> tuple[Column, Callable[[Row], Cell
     def build(row: Row) -> Cell:
         figure = row.latency[batch]
         if figure.value is None:
-            return _missing(figure)
+            return missing(figure)
         of_base = row.base.latency[batch].value if row.base else None
         return Cell(numbers.milliseconds(figure.value), figure.value, note=numbers.ratio(figure.value, of_base))
 
@@ -225,11 +227,13 @@ def _hardware(row: Row) -> Cell:
     return Cell("; ".join(machines), machines[0])
 
 
-def _decimals(figures: list[Figure]) -> int:
+def decimals_of(figures: Sequence[Figure]) -> int:
+    """Decimals for a column of figures."""
     widths = [(f.high - f.low) / 2 for f in figures if f.low is not None and f.high is not None]
     deviations = [figure.std for figure in figures]
     return numbers.column_decimals([figure.value for figure in figures], widths or deviations)
 
 
-def _missing(figure: Figure) -> Cell:
+def missing(figure: Figure) -> Cell:
+    """A dash that says why there is no figure."""
     return Cell(numbers.DASH, None, figure.reason or "not measured")
