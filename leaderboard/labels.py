@@ -28,7 +28,16 @@ WHERE = frozenset(
 RANK = "method.rank"
 BUDGET = "method.budget"
 OTHER_SIZES = frozenset(
-    {RANK, "method.table_rank", "method.energy", "method.match_rank", "method.keep", "method.share"}
+    {
+        RANK,
+        "method.table_rank",
+        "method.energy",
+        "method.match_rank",
+        "method.keep",
+        "method.share",
+        "method.temperature",
+        "method.parts",
+    }  # fmt: skip
 )
 """Settings that decide how small a network gets. A budget decides in their place: what they say beside it is not read."""
 
