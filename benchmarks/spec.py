@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks import registry
 from benchmarks.config import compose, split_override
 from benchmarks.datasets.card import DatasetCard, load_card
+from benchmarks.datasets.fingerprint import fingerprint
 from benchmarks.errors import BenchmarkError, Misfit
 from benchmarks.leaderboard.record import canonical_hash
 from benchmarks.settings import LATER, NUMERIC
@@ -70,8 +71,8 @@ class RunSpec:
 
     @cached_property
     def data_fingerprint(self) -> str:
-        """Which data exactly; known from the card's checksums before a byte is read."""
-        return self.card.fingerprint(self.data_options)
+        """Which data exactly; known from checksums before a byte is read (see `datasets.fingerprint`)."""
+        return fingerprint(self.card, self.data_options)
 
     def settings(self, group: str) -> dict[str, Any]:
         """The settings of a group (task, method, model) without its descriptive header."""

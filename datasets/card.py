@@ -15,7 +15,8 @@ from benchmarks.datasets.catalogue import cards, read_card
 from benchmarks.errors import BenchmarkError, unknown
 
 READERS = "benchmarks.datasets.readers"
-SHA256 = re.compile(r"[0-9a-f]{64}")
+DIGITS = {"sha256": 64, "md5": 32}
+"""Hexadecimal digits of the checksums that a card may name."""
 ARCHIVE = re.compile(r"\.(zip|tar|tgz|tar\.(gz|bz2|xz))$")
 
 
@@ -30,12 +31,15 @@ class WheelSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FileSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file of a data set and its sources, in the order in which they are tried after the cache and the mirror.
 
-    `path` is relative to the data set's folder. `how` tells how to get by hand a file that no source delivers. An
-    `optional` file is fetched when it is asked for by name. With `extract`, the archive is unpacked beside itself.
+    `path` is relative to the data set's folder. Its checksum is a `sha256` or, where the publisher names no other, an
+    `md5`; a file that is only to be had by hand may carry neither, and is then taken as it is found. `how` tells how to
+    get by hand a file that no source delivers. An `optional` file is fetched when it is asked for by name. With
+    `extract`, the archive is unpacked beside itself.
     """
 
     path: str
-    sha256: str
+    sha256: str | None = None
+    md5: str | None = None
     bytes: int | None = None
     urls: list[str] = []
     wheel: WheelSource | None = None
@@ -44,9 +48,19 @@ class FileSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     extract: bool = False
 
     def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "sha256", self.sha256.lower())
-        if not SHA256.fullmatch(self.sha256):
-            raise ValueError(f"{self.path}: sha256 must be 64 hexadecimal digits, not '{self.sha256}'")
+        for algorithm, digits in DIGITS.items():
+            given = getattr(self, algorithm)
+            if given is None:
+                continue
+            msgspec.structs.force_setattr(self, algorithm, given.lower())
+            if not re.fullmatch(f"[0-9a-f]{{{digits}}}", given.lower()):
+                raise ValueError(f"{self.path}: {algorithm} must be {digits} hexadecimal digits, not '{given}'")
+        if self.sha256 and self.md5:
+            raise ValueError(f"{self.path}: sha256 and md5 exclude each other; keep the sha256")
+        if not self.checksum and (self.urls or self.wheel):
+            raise ValueError(f"{self.path}: a file with urls or a wheel needs a sha256 (or md5)")
+        if not self.sha256 and self.extract:
+            raise ValueError(f"{self.path}: an archive to extract needs a sha256")
         if not _is_plain(self.path):
             raise ValueError(f"path '{self.path}' must be relative, without '..' and with '/' only")
         if wrong := [url for url in self.urls if not url.startswith(("https://", "http://"))]:
@@ -55,6 +69,21 @@ class FileSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"{self.path}: a file without urls and without a wheel needs `how`")
         if self.extract and not ARCHIVE.search(self.path):
             raise ValueError(f"{self.path}: only .zip, .tar, .tgz, .tar.gz, .tar.bz2 and .tar.xz can be extracted")
+
+    @property
+    def checksum(self) -> str | None:
+        """What the card says of the bytes, None where it says nothing."""
+        return self.sha256 or self.md5
+
+    @property
+    def algorithm(self) -> str:
+        """How the checksum is computed; sha256 where the card names none."""
+        return "md5" if self.md5 else "sha256"
+
+    @property
+    def demand(self) -> str:
+        """What the bytes must be, in words for a message."""
+        return f"{self.algorithm} {self.checksum}" if self.checksum else "any sha256, as its card names none"
 
     @property
     def use(self) -> str:
@@ -73,7 +102,8 @@ class DatasetCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `task` lists the tasks that it serves. `reader` is a module of `benchmarks.datasets.readers`, or `package.module` of
     another package; it holds `read(files, **options) -> tuple[Fold, ...]` and `VERSION`, which `reader_version` repeats
-    so that the fingerprint needs no import. `options` are the reader's keyword arguments with their defaults. `folder`
+    so that the fingerprint needs no import. `options` are keyword arguments of the reader with their values for this data
+    set; they may be changed in a run, and those that are left out may not. `folder`
     names the folder in the cache and in the mirror where it is not the id. A `sample` is too small to rank methods
     with; `simulated` data are named sim_*.
     """
@@ -106,14 +136,19 @@ class DatasetCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("the name sim_* and `simulated: true` go together")
         if "id" in self.options:
             raise ValueError("an option may not be named 'id'")
-        optional = {file.path for file in self.files if file.optional}
+        optional = {file.path for file in self.files if file.optional and file.sha256}
         if absent := {weights.file for weights in self.published.values()} - optional:
-            raise ValueError(f"published weights {sorted(absent)} must be files with `optional: true`")
+            raise ValueError(f"published weights {sorted(absent)} must be files with `optional: true` and a sha256")
 
     @property
     def required(self) -> list[FileSource]:
         """The files that every use of the data set needs."""
         return [file for file in self.files if not file.optional]
+
+    @property
+    def unverified(self) -> list[FileSource]:
+        """The required files of which the card names no checksum."""
+        return [file for file in self.required if not file.checksum]
 
     def file(self, path: str) -> FileSource:
         """The file of that path; raises BenchmarkError with the nearest one."""
@@ -139,11 +174,14 @@ class DatasetCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             resolved[name] = value
         return resolved
 
-    def fingerprint(self, options: Mapping[str, Any] | None = None) -> str:
-        """sha256 over id, checksums, reader, its version and options: known before a byte is read."""
+    def fingerprint(self, options: Mapping[str, Any] | None = None, found: Mapping[str, str] | None = None) -> str:
+        """sha256 over id, checksums, reader, its version and options: known before a byte is read.
+
+        `found` gives the sha256 of each unverified file (see `datasets.fingerprint`, which computes them).
+        """
         content = {
             "id": self.id,
-            "files": {file.path: file.sha256 for file in self.required},
+            "files": {file.path: file.checksum or (found or {})[file.path] for file in self.required},
             "reader": self.reader,
             "reader_version": self.reader_version,
             "options": self.resolve(options or {}),

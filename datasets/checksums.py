@@ -9,49 +9,56 @@ import uuid
 from pathlib import Path
 
 SIDE_FILE = ".verified.json"
+SHA256 = "sha256"
 
 
-def sha256(path: Path) -> str:
-    """The sha256 of a file as 64 lower-case digits."""
+def digest(path: Path, algorithm: str = SHA256) -> str:
+    """The sha256 (or md5) of a file as lower-case hexadecimal digits."""
     with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+        return hashlib.file_digest(opened, algorithm).hexdigest()
 
 
 class Ledger:
-    """What is known of the files of one folder: path -> (size, mtime_ns, sha256), kept in a side file."""
+    """What is known of the files of one folder: path -> (size, mtime_ns, digest by algorithm), kept in a side file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._side_file = folder / SIDE_FILE
 
-    def found(self, path: str) -> str | None:
-        """The sha256 of a file, remembered or computed; None where there is no such file."""
+    def found(self, path: str, algorithm: str = SHA256) -> str | None:
+        """The digest of a file, remembered or computed; None where there is no such file."""
+        file = self.folder / path
+        if not file.is_file():
+            return None
+        return self._known(path).get(algorithm) or self.recheck(path, algorithm)
+
+    def recheck(self, path: str, algorithm: str = SHA256) -> str | None:
+        """The digest of a file, computed whatever is remembered; None where there is no such file."""
         file = self.folder / path
         if not file.is_file():
             return None
         stamp = _stamp(file)
-        known = self._read().get(path)
-        if known and known[:2] == stamp:
-            return known[2]
-        return self._note(path, stamp, sha256(file))
+        return self._note(path, stamp, algorithm, digest(file, algorithm))
 
-    def recheck(self, path: str) -> str | None:
-        """The sha256 of a file, computed whatever is remembered; None where there is no such file."""
-        file = self.folder / path
-        return self._note(path, _stamp(file), sha256(file)) if file.is_file() else None
+    def remember(self, path: str, found: str, algorithm: str = SHA256) -> None:
+        """Notes a digest that was computed a moment ago."""
+        self._note(path, _stamp(self.folder / path), algorithm, found)
 
-    def remember(self, path: str, digest: str) -> None:
-        """Notes a checksum that was computed a moment ago."""
-        self._note(path, _stamp(self.folder / path), digest)
+    def _known(self, path: str) -> dict[str, str]:
+        """What was computed of the file as it is now."""
+        entry = self._read().get(path)
+        # Earlier versions kept a sha256 alone.
+        known = {SHA256: entry[2]} if entry and isinstance(entry[2], str) else entry[2] if entry else {}
+        return known if entry and entry[:2] == _stamp(self.folder / path) else {}
 
-    def _note(self, path: str, stamp: list[int], digest: str) -> str:
-        entries = self._read() | {path: [*stamp, digest]}
+    def _note(self, path: str, stamp: list[int], algorithm: str, found: str) -> str:
+        entries = self._read() | {path: [*stamp, self._known(path) | {algorithm: found}]}
         # A cache that may only be read still serves; it is hashed at every start.
         with contextlib.suppress(OSError):
             part = self.folder / f"{SIDE_FILE}.{uuid.uuid4().hex}"
             part.write_text(json.dumps(entries, indent=1, sort_keys=True), encoding="utf-8")
             part.replace(self._side_file)
-        return digest
+        return found
 
     def _read(self) -> dict[str, list]:
         try:

@@ -97,11 +97,11 @@ def test_a_verified_file_is_not_hashed_again_until_it_changes(own_mirror, monkey
     card = card_of(by_hand())
     path = cache.fetch(card)["a.txt"]
 
-    def refuse(_):
+    def refuse(*_):
         raise AssertionError("hashed again")
 
     with monkeypatch.context() as patched:
-        patched.setattr(checksums, "sha256", refuse)
+        patched.setattr(checksums, "digest", refuse)
         cache.fetch(card)
         path.touch()
         with pytest.raises(AssertionError, match="hashed again"):
@@ -336,3 +336,37 @@ def test_without_bench_data_the_cache_lies_in_the_platforms_cache_folder(monkeyp
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache.root().name == "data"
     assert cache.root().parent.name == "lowrank-benchmarks"
+
+
+def md5(content):
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def test_an_md5_is_verified_like_a_sha256(own_mirror, data_cache):
+    card = card_of(FileSource(path="a.txt", md5=md5(CONTENT).upper(), how="h"))
+    assert cache.fetch(card)["a.txt"].read_bytes() == CONTENT
+    assert cache.audit(card) == {"a.txt": md5(CONTENT)}
+    (own_mirror / "a.txt").write_bytes(WRONG)
+    (data_cache / "toy" / "a.txt").write_bytes(WRONG)
+    with pytest.raises(BenchmarkError, match=f"expected md5 {md5(CONTENT)}, found {md5(WRONG)}"):
+        cache.fetch(card)
+
+
+def test_two_digests_of_a_file_are_remembered_beside_each_other(own_mirror, data_cache, monkeypatch):
+    cache.fetch(card_of(by_hand()))
+    ledger = checksums.Ledger(data_cache / "toy")
+    assert ledger.found("a.txt", "md5") == md5(CONTENT)
+    monkeypatch.setattr(checksums, "digest", None)
+    assert (ledger.found("a.txt"), ledger.found("a.txt", "md5")) == (sha(CONTENT), md5(CONTENT))
+
+
+def test_a_file_without_a_checksum_is_taken_as_it_is_found(own_mirror, data_cache, monkeypatch):
+    card = card_of(FileSource(path="a.txt", how="Ask the author."))
+    assert cache.state(card) == "fetchable"
+    assert cache.fetch(card)["a.txt"].read_bytes() == CONTENT
+    (data_cache / "toy" / "a.txt").write_bytes(WRONG)
+    assert cache.fetch(card)["a.txt"].read_bytes() == WRONG
+    (data_cache / "toy" / "a.txt").unlink()
+    monkeypatch.delenv("BENCH_MIRROR")
+    with pytest.raises(BenchmarkError, match=r"a\.txt is missing.*Ask the author.*any sha256"):
+        cache.fetch(card)
