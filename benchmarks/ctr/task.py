@@ -79,12 +79,12 @@ class CTR(Task):
         load_reference_deepfm(network, path)
 
     def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
-        """A CSV file with a column for each field of the training data; unseen values take the out-of-vocabulary row."""
-        from benchmarks.datasets.readers.click_fields import Vocabulary, read_csv
+        """A CSV file with the columns that the training data's fields were made of; unseen values take the OOV row."""
+        from benchmarks.datasets.readers.click_fields import encoder_of, read_csv
 
-        vocabulary = Vocabulary.of(schema)
-        columns = read_csv(path, vocabulary.fields)
-        ids = vocabulary.encode(columns)
+        encoder = encoder_of(schema)
+        columns = read_csv(path, encoder.columns)
+        ids = encoder.encode(columns)
         rows = np.arange(len(ids))
         return columns, Split({"ids": ids}, rows, rows)
 

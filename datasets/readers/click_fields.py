@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,15 @@ from benchmarks.errors import BenchmarkError
 
 Tokens = Mapping[str, Sequence[str]]
 """One token per row and field, by the name of the field."""
+
+
+class Encoder(Protocol):
+    """Columns of tokens to ids int32 [n, fields]."""
+
+    @property
+    def columns(self) -> list[str]: ...
+
+    def encode(self, columns: Tokens) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,11 @@ class Vocabulary:
         return list(self.tokens)
 
     @property
+    def columns(self) -> list[str]:
+        """The columns that a table must have."""
+        return self.fields
+
+    @property
     def cardinalities(self) -> list[int]:
         """Table rows of every field, the OOV row included."""
         return [len(tokens) + self.oov for tokens in self.tokens.values()]
@@ -69,6 +83,15 @@ class Vocabulary:
                 )
             ids[:, position] = [index.get(token, 0) for token in plain[name]]
         return ids
+
+
+def encoder_of(schema: Mapping[str, Any]) -> Encoder:
+    """What encodes a user's own table as the training data of that schema were encoded."""
+    if "recipe" not in schema:
+        return Vocabulary.of(schema)
+    from benchmarks.datasets.readers.click_tokens import TokenEncoder  # it brings Arrow
+
+    return TokenEncoder.of(schema)
 
 
 def click_fold(
