@@ -63,3 +63,10 @@ def test_listing_imports_neither_torch_nor_a_downloader(data_cache):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_verify_shows_a_file_that_no_publisher_vouches_for(data_cache, capsys):
+    (data_cache / "criteo_kaggle").mkdir(parents=True)
+    (data_cache / "criteo_kaggle" / "train.txt").write_text("0\n")
+    assert main(["verify", "criteo_kaggle"]) == 0
+    assert capsys.readouterr().out.startswith("found    criteo_kaggle/train.txt: sha256 ")
