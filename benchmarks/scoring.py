@@ -18,6 +18,8 @@ from benchmarks.leaderboard.statistics.bootstrap import DEFAULT_SEED, Resampler,
 from benchmarks.metric import Metric, Samples
 
 RESAMPLES = 1000
+MANY_UNITS, FEW_RESAMPLES = 500_000, 200
+"""Above so many units each resample takes a good part of a second, and the interval is so narrow that fewer tell it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class _Part:
     replicates: list[np.ndarray | None]
     n_units: int
     digest: str
+    n_samples: int
 
 
 def score(metrics: Sequence[Metric], samples: Samples, split: str, unit: str) -> Evaluation:
@@ -59,12 +62,12 @@ def score(metrics: Sequence[Metric], samples: Samples, split: str, unit: str) ->
 def _parts(metrics: Sequence[Metric], samples: Samples) -> list[_Part]:
     """All samples, or their mean over conditions and then each condition."""
     if "condition" not in samples:
-        return [_part(metrics, samples, None, Resampler(samples["unit"], RESAMPLES))]
+        return [_part(metrics, samples, None, _resampler(samples["unit"]))]
     parts = []
     for name in dict.fromkeys(samples["condition"].tolist()):
         rows = samples["condition"] == name
         chosen = {key: column[rows] for key, column in samples.items()}
-        resampler = Resampler(chosen["unit"], RESAMPLES, _seed_of(chosen["unit"]))
+        resampler = _resampler(chosen["unit"], _seed_of(chosen["unit"]))
         parts.append(_part(metrics, chosen, str(name), resampler))
     return [_mean(parts), *parts]
 
@@ -74,6 +77,13 @@ def write_replicates(folder: Path, evaluation: Evaluation) -> None:
     arrays: dict[str, Any] = {name: values.astype(np.float32) for name, values in evaluation.replicates.items()}
     arrays |= {"digest": np.array(evaluation.digest), "n_units": np.array(evaluation.n_units)}
     np.savez_compressed(folder / "replicates.npz", **arrays)
+
+
+def _resampler(units: np.ndarray, seed: int = DEFAULT_SEED) -> Resampler:
+    resampler = Resampler(units, RESAMPLES, seed)
+    if resampler.n_units > MANY_UNITS:
+        resampler.resamples = FEW_RESAMPLES
+    return resampler
 
 
 def _seed_of(units: np.ndarray) -> int:
@@ -96,6 +106,7 @@ def _part(metrics: Sequence[Metric], samples: Samples, condition: str | None, re
         [next(found) if want else None for want in wanted],
         resampler.n_units,
         resampler.digest,
+        len(samples["unit"]),
     )
 
 
@@ -114,6 +125,7 @@ def _mean(parts: Sequence[_Part]) -> _Part:
         replicates,
         sum(part.n_units for part in parts),
         hashlib.sha256("".join(part.digest for part in parts).encode()).hexdigest(),
+        sum(part.n_samples for part in parts),
     )
 
 
@@ -128,6 +140,7 @@ def _evaluation(metrics: Sequence[Metric], parts: Sequence[_Part], split: str, u
                 if part.condition is None or index == 0:
                     kept[replicates_name(metric.name, part.condition)] = replicates
             defined = math.isfinite(value)
+            over = unit if part.n_units < part.n_samples else "samples"
             n, dropped = part.counts[index]
             rows.append(
                 Quality(
@@ -143,7 +156,7 @@ def _evaluation(metrics: Sequence[Metric], parts: Sequence[_Part], split: str, u
                     dropped=dropped,
                     ci_low=low,
                     ci_high=high,
-                    ci_kind=f"bootstrap-95 over {unit}, {part.n_units} of them" if low is not None else None,
+                    ci_kind=f"bootstrap-95 over {over}, {part.n_units} of them" if low is not None else None,
                     reason=None if defined else part.reasons[index] or f"{metric.name} is {value}",
                 )
             )

@@ -1,4 +1,4 @@
-"""How click predictions are judged. `label` is 0 or 1, `prediction` a probability, `unit` the user.
+"""How click predictions are judged. `label` is 0 or 1, `prediction` a probability, `unit` the user (or the impression).
 
 All sums run in float64 over impressions, never over batch averages. Probabilities are clipped to [1e-7, 1 - 1e-7] in the
 logarithms, so that one certain mistake costs 16.1 nats.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.ctr.ranking import mean_average_precision, mean_reciprocal_rank, ndcg_at_10
+from benchmarks.ctr.ranking import mean_average_precision, mean_reciprocal_rank, ndcg_at_10, without_users
 from benchmarks.leaderboard.statistics.roc import weighted_auc
 from benchmarks.metric import Metric, Samples, Statistic, mean_of
 
@@ -55,8 +55,10 @@ def calibration(samples: Samples) -> Statistic:
 
 def grouped_auc(samples: Samples) -> Statistic:
     """AUC within each user, weighted by impressions (Zhou et al. 2018); users of a single class are dropped and counted."""
-    user_of = np.unique(samples["unit"], return_inverse=True)[1]
     label = samples["label"] > 0.5
+    if reason := without_users(samples):
+        return Statistic(lambda _: float("nan"), 0, len(label), reason)
+    user_of = np.unique(samples["unit"], return_inverse=True)[1]
     order = np.lexsort((samples["prediction"], user_of))
     user, score, positive = user_of[order], samples["prediction"][order], label[order]
     count = np.bincount(user)
@@ -66,7 +68,7 @@ def grouped_auc(samples: Samples) -> Statistic:
     negatives = count - positives
     kept = (positives > 0) & (negatives > 0)
     if not kept.any():
-        return mean_of(np.zeros(0), len(label))
+        return Statistic(lambda _: float("nan"), 0, len(label), "no user has clicks and others")
     rank_sum = np.bincount(user, rank * positive)
     per_user = (rank_sum[kept] - positives[kept] * (positives[kept] + 1) / 2) / (positives[kept] * negatives[kept])
     return _mean_over_users(per_user, order[start[kept]], count[kept], int(len(label) - count[kept].sum()))

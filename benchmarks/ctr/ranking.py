@@ -39,7 +39,18 @@ def mean_average_precision(samples: Samples) -> Statistic:
     return _per_user(samples, lambda qrels, run: average_precision(qrels, run, 0, 1))
 
 
+def without_users(samples: Samples) -> str | None:
+    """Why nothing can be ranked within users where each impression is a unit of its own, as in logs without a user field."""
+    n = len(samples["unit"])
+    if n and len(np.unique(samples["unit"])) == n:
+        return f"each of the {n} impressions is a unit of its own, so that there are no users to rank within"
+    return None
+
+
 def _per_user(samples: Samples, kernel: Callable) -> Statistic:
+    # A single impression has rank 1 whatever its score: the mean would be 1 for every model.
+    if reason := without_users(samples):
+        return Statistic(lambda _: float("nan"), 0, len(samples["unit"]), reason)
     qrels, run, first_row, dropped = _lists(samples)
     if not len(first_row):
         return Statistic(lambda _: float("nan"), 0, dropped, "no user has a click")

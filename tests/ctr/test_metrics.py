@@ -145,3 +145,13 @@ def test_all_rows_at_once_equal_uneven_batches():
 
     split = Split({"x": np.arange(10.0)}, np.arange(10), np.arange(10))
     assert np.array_equal(answers(Half(), split, 10)["prediction"], answers(Half(), split, 3)["prediction"])
+
+
+def test_without_users_what_ranks_within_them_has_no_value_and_the_interval_is_over_samples():
+    samples = clicks(200) | {"unit": np.arange(200)}
+    rows = {row.metric: row for row in score(METRICS, samples, "test", UNIT).quality}
+    for name in ("gauc", "ndcg@10", "mrr", "map"):
+        assert rows[name].value is None
+        assert "there are no users to rank within" in rows[name].reason
+    assert rows["auc"].ci_kind == "bootstrap-95 over samples, 200 of them"
+    assert rows["auc"].value is not None

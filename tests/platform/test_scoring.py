@@ -65,3 +65,9 @@ def test_runs_on_one_test_set_share_their_resamples_and_others_do_not():
     one, same = (scoring.score(METRICS, samples(), "test", "units").digest for _ in range(2))
     assert one == same
     assert one != scoring.score(METRICS, samples(1), "test", "units").digest
+
+
+def test_many_units_are_resampled_less_often(monkeypatch):
+    monkeypatch.setattr(scoring, "MANY_UNITS", 3)
+    found = scoring.score(METRICS, samples(), "test", "units").replicates
+    assert {len(values) for values in found.values()} == {scoring.FEW_RESAMPLES}
