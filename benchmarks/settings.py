@@ -160,6 +160,8 @@ LATER: dict[str, Any] = {
     "model.project_residual": False,
     "model.share_bilinear": True,
     "method.sequential": False,
+    "method.latency": None,
+    "method.latency_batch": 256,
 }
 """Keys that came after runs were published, with the value that those had: at it they are left out of a run's hash, so
 that old and new runs stay one row."""

@@ -37,7 +37,7 @@ OTHER_SIZES = frozenset(
         "method.share",
         "method.temperature",
         "method.parts",
-    }  # fmt: skip
+    }
 )
 """Settings that decide how small a network gets. A budget decides in their place: what they say beside it is not read."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
+import numpy as np
 from msgspec import Meta
 from torch import nn
 
@@ -16,6 +17,7 @@ from benchmarks.methods.budget import Budget, allowed_bytes, require_possible
 from benchmarks.models.embedding import FieldEmbedding
 from benchmarks.models.lowrank.allocate import Plan, Unit, break_even, by_budget, by_energy, by_rank
 from benchmarks.models.lowrank.factors import EmbeddingFactors, LinearFactors
+from benchmarks.models.lowrank.latency import nanoseconds, timed
 from benchmarks.models.lowrank.surgery import (
     embedding_units,
     linear_units,
@@ -25,6 +27,7 @@ from benchmarks.models.lowrank.surgery import (
 )
 from benchmarks.models.lowrank.svd import svd_embedding, svd_linear
 from benchmarks.models.size import stored_bytes
+from benchmarks.task import tensors
 
 Factors = Mapping[str, LinearFactors | EmbeddingFactors]
 Rank = Annotated[int, Meta(ge=1)]
@@ -36,7 +39,8 @@ class Factorize(Compress):
     """Replaces linear layers, embedding tables, or both by two factors.
 
     `budget` decides where it is given: ranks for the stored size of the whole network, in bytes or, up to 1, as a share of
-    the base. Else one of `rank` (with `table_rank` for tables) and `energy` does. Layers that the network keeps dense are
+    the base. So does `latency`, the share of the base's time for a batch of `latency_batch` samples on this machine. Else one
+    of `rank` (with `table_rank` for tables) and `energy` does. Layers that the network keeps dense are
     left alone; the one that reads a table's rows side by side takes up its projections (see `merge_projections`).
     """
 
@@ -45,6 +49,8 @@ class Factorize(Compress):
     table_rank: Rank | None = None
     energy: Annotated[float, Meta(gt=0, le=1)] | None = None
     budget: Budget | None = None
+    latency: Annotated[float, Meta(gt=0, le=1)] | None = None
+    latency_batch: Annotated[int, Meta(ge=1)] = 256
     inner_activation: Literal["relu"] | None = None
 
     def __post_init__(self) -> None:
@@ -52,7 +58,12 @@ class Factorize(Compress):
             raise BenchmarkError(
                 "method.targets is empty. Type method.targets=[linear], [embedding] or [linear,embedding]."
             )
-        if self.budget is not None:
+        if self.latency is not None and (self.budget is not None or self.targets != ("linear",)):
+            raise BenchmarkError(
+                f"method.latency={self.latency:g} chooses ranks of linear layers by their time, and nothing else. Type "
+                "method.targets=[linear] method.budget=null with it."
+            )
+        if self.budget is not None or self.latency is not None:
             return
         chosen = {"rank": self.rank or self.table_rank, "energy": self.energy}
         named = [name for name, value in chosen.items() if value is not None]
@@ -76,7 +87,7 @@ class Factorize(Compress):
 
     def check(self, bench: Workbench) -> None:
         network = bench.fresh()
-        self.plan(network, self.shapes(network))
+        self.plan(network, self.shapes(network), bench)
         if self.inner_activation and not bench.finetunes:
             bench.note(
                 "The inner activation is an initialisation for retraining; without fine-tuning it is not an approximation "
@@ -87,7 +98,7 @@ class Factorize(Compress):
         """Factors with the shapes of what `factorise` gives: all that a check needs, without data."""
         return shapes_of(self.targets, network)
 
-    def plan(self, network: nn.Module, factors: Factors) -> Plan:
+    def plan(self, network: nn.Module, factors: Factors, bench: Workbench) -> Plan:
         """The rank of every unit; raises BenchmarkError where a rank does not make its unit smaller."""
         if not factors:
             raise BenchmarkError(
@@ -96,6 +107,8 @@ class Factorize(Compress):
         units = [_unit(name, found, network) for name, found in factors.items()]
         if self.budget is not None:
             return self._within(self.budget, units, network)
+        if self.latency is not None:
+            return self._within_time(self.latency, units, network, bench)
         if self.energy is not None:
             return by_energy(units, self.energy)
         tables = [unit for unit in units if isinstance(factors[unit.name], EmbeddingFactors)]
@@ -107,7 +120,7 @@ class Factorize(Compress):
     def compress(self, network: nn.Module, bench: Workbench) -> nn.Module:
         # Every rank is a cut of the same factors, so that one calibration serves all budgets of a sweep.
         factors = bench.remember((type(self).__qualname__, *self.inputs()), lambda: self.factorise(network, bench))
-        for name, rank in self.plan(network, factors).items():
+        for name, rank in self.plan(network, factors, bench).items():
             if rank is None:
                 continue
             found = factors[name]
@@ -125,6 +138,27 @@ class Factorize(Compress):
     def refined(self, name: str, found: LinearFactors, network: nn.Module, bench: Workbench) -> LinearFactors:
         """Factors of a layer in a network of which some units are compressed already."""
         return found
+
+    def _within_time(self, share: float, units: list[Unit], network: nn.Module, bench: Workbench) -> Plan:
+        """The plan that keeps the most energy within a share of the base's time, both measured here and now."""
+        train = bench.data.train
+        batch = tensors(train.batch(np.arange(min(self.latency_batch, len(train)))))
+        total = nanoseconds(lambda: bench.task.predict(network.eval(), batch))
+        layers = {unit.name: network.get_submodule(unit.name) for unit in units}
+        clocked = [timed(unit, cast(nn.Linear, layers[unit.name]), self.latency_batch) for unit in units]
+        outside = max(0, total - sum(unit.dense_params for unit in clocked))
+        least = outside + sum(unit.params(1 if break_even(unit) else None) for unit in clocked)
+        if least > share * total:
+            raise BenchmarkError(
+                f"method.latency={share:g} cannot be met: of {total / 1e6:.3g} ms for {self.latency_batch} samples, "
+                f"{least / 1e6:.3g} ms remain with all layers at rank 1. Type "
+                f"method.latency={min(1, least / total + 0.01):.2f} or more, or a larger method.latency_batch."
+            )
+        bench.note(
+            f"Ranks were chosen for {share:g} of {total / 1e6:.3g} ms a batch of {self.latency_batch}, measured on the machine "
+            "of this run: another may choose others."
+        )
+        return by_budget(clocked, int(share * total), outside)
 
     @staticmethod
     def _within(budget: float, units: list[Unit], network: nn.Module) -> Plan:
