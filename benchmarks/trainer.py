@@ -62,8 +62,9 @@ class EpochBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         rank, world = self.shard()
-        order = np.random.default_rng([self.seed, self.epoch()]).permutation(len(self.split.starts) - 1)
-        order = np.resize(order, math.ceil(len(order) / world) * world)
+        order = np.random.default_rng([self.seed, self.epoch()]).permutation(self.split.parts)
+        if len(order) % world:
+            order = np.resize(order, math.ceil(len(order) / world) * world)
         for batch in self.split.batches(math.ceil(self.size / world), order[rank::world], steps=len(self)):
             yield tensors(batch)
 
