@@ -103,6 +103,14 @@ def test_publishing_copies_figures_and_our_predictions_and_nothing_else(store, t
     assert verify(Store(tmp_path / "published")) == []
 
 
+def test_runs_of_a_curve_may_be_published_without_their_answers(store, tmp_path):
+    commit(store)
+    assert main(["run-1", "--store", store.root, "--to", str(tmp_path / "published"), "--no-predictions"]) == 0
+    folder = tmp_path / "published" / "ctr" / "run-1"
+    assert sorted(path.name for path in folder.iterdir()) == ["record.json", "replicates.npz"]
+    assert verify(Store(tmp_path / "published")) == []
+
+
 def test_answers_of_many_megabytes_stay_in_the_store(store, tmp_path, monkeypatch):
     commit(store)
     answers = next(file for file in store.get("run-1").files if file.name == "predictions.npz")
