@@ -68,7 +68,10 @@ def test_figures_of_another_split_are_shown_with_ours_but_are_not_comparable():
     assert all(row.comparable for row in reported_rows("ctr", "criteo_x4_001"))
 
 
-@pytest.mark.parametrize("dataset", ["frappe_x1", "criteo_x4_001", "avazu_x4_001"])
+@pytest.mark.parametrize(
+    "dataset",
+    ["frappe_x1", "criteo_x4_001", "criteo_x4_002", "avazu_x4_001", "avazu_x4_002", "movielenslatest_x1"],
+)
 def test_reported_figures_agree_with_the_published_table(dataset):
     mirror = os.environ.get("BENCH_MIRROR", "")
     table = Path(mirror) / "bars_leaderboard" / f"{dataset}.csv"
