@@ -67,10 +67,22 @@ class Store:
 
     def records(self, task: str | None = None, status: Status | None = None) -> Iterator[Record]:
         """All committed records, by task and run id; one that cannot be read raises UnreadableRecord with its path."""
+        for found in self.readable(task):
+            if isinstance(found, UnreadableRecord):
+                raise found
+            if status in (None, found.status):
+                yield found
+
+    def readable(self, task: str | None = None) -> Iterator[Record | UnreadableRecord]:
+        """As `records`, for readers who name damage and go on: a record that cannot be read comes as its error."""
         for found, run_id in self.place.runs(task):
-            record = self._load(found, run_id)
-            if record is not None and status in (None, record.status):
-                yield record
+            try:
+                record = self._load(found, run_id)
+            except UnreadableRecord as error:
+                yield error
+            else:
+                if record is not None:
+                    yield record
 
     def find(self, key: str) -> Record | None:
         """The latest `ok` record with this key, or None."""
