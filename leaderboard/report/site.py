@@ -60,10 +60,10 @@ def build(stores: Sequence[Store], out: Path, *, facts: Facts | None = None, rep
 
 
 def _write(folder: Path, runs: list[Run], sections: list[Section], facts: Facts, stores: Sequence[Store]) -> None:
-    environment = _environment()
+    templates = environment()
 
     def page(name: str, template: str, **values: Any) -> None:
-        rendered = environment.get_template(template).render(**values)
+        rendered = templates.get_template(template).render(**values)
         (folder / name).write_text(rendered, encoding="utf-8")
 
     tasks = _by_task(sections)
@@ -81,11 +81,12 @@ def _write(folder: Path, runs: list[Run], sections: list[Section], facts: Facts,
     (folder / "records.json").write_bytes(records_json(runs))
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates, with the style and the script that every page carries in itself."""
+    found = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {
+    found.globals |= {
         "css": Markup((HERE / "report.css").read_text(encoding="utf-8")),
         "js": Markup((HERE / "report.js").read_text(encoding="utf-8")),
         "generator": GENERATOR,
@@ -94,8 +95,8 @@ def _environment() -> Environment:
         "control_method": CONTROL,
         "tolerance": TOLERANCE,
     }
-    environment.filters["inline_json"] = inline_json
-    return environment
+    found.filters["inline_json"] = inline_json
+    return found
 
 
 def inline_json(value: object) -> Markup:
