@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.leaderboard.statistics.bootstrap import interval
 from benchmarks.leaderboard.statistics.hierarchical import seed_deviations
+from benchmarks.leaderboard.statistics.two_noises import two_noise_p
 
 RESOLVED = 10
 """Resamples that must lie beyond zero for their share to be a p value (Knijnenburg et al., Bioinformatics 25, 2009)."""
@@ -77,8 +78,7 @@ def paired_difference(a: Mapping[int, RunScore], b: Mapping[int, RunScore], leve
     Runs with equal seeds are paired; without a common seed the means over seeds are compared. p is two-sided, twice
     the smaller share of replicates on one side of zero, with one added to both counts. B resamples cannot resolve a p
     below 2 / (B + 1), which a Holm correction over a large table needs, so where fewer than `RESOLVED` resamples lie
-    beyond zero p comes from Student's distribution with the standard error of both noises (Satterthwaite's degrees of
-    freedom).
+    beyond zero p comes from the distributions of both noises (see `two_noise_p`, and why not Satterthwaite's).
     """
     if not a or not b:
         raise ValueError("A difference needs at least one run of each method.")
@@ -102,13 +102,13 @@ def paired_difference(a: Mapping[int, RunScore], b: Mapping[int, RunScore], leve
         return Difference(
             difference, seeds=len(common), dropped=dropped, reason="fewer than half of the resamples are defined"
         )
-    error, degrees = _standard_error(unit_noise, runs_a[0].n_units, samples_of_seeds)
+    errors = _errors(unit_noise, runs_a[0].n_units, samples_of_seeds)
     return Difference(
         difference,
         low,
         high,
-        p=_p_value(replicates, difference, error, degrees),
-        standard_error=error,
+        p=_p_value(replicates, difference, errors),
+        standard_error=math.hypot(errors[0], errors[2]),
         seeds=len(common),
         with_training_noise=all(len(values) > 1 for values in samples_of_seeds),
         dropped=dropped,
@@ -168,22 +168,23 @@ def _mean_replicates(runs: Sequence[RunScore]) -> np.ndarray:
     return np.mean([run.replicates for run in runs], axis=0)
 
 
-def _standard_error(
+def _errors(
     unit_noise: np.ndarray, n_units: int, samples_of_seeds: Sequence[np.ndarray]
-) -> tuple[float, float]:
-    """The standard error of units and seeds together and its degrees of freedom after Satterthwaite (1946)."""
-    terms = [(float(np.var(unit_noise[np.isfinite(unit_noise)])), n_units - 1)]
-    terms += [(float(np.var(v, ddof=1)) / len(v), len(v) - 1) for v in samples_of_seeds if len(v) > 1]
+) -> tuple[float, float, float, float]:
+    """The standard errors of units and of seeds, each with its degrees of freedom: the arguments of `two_noise_p`.
+
+    Two unpaired samples of seeds are joined after Satterthwaite (1946).
+    """
+    unit_error = float(np.std(unit_noise[np.isfinite(unit_noise)]))
+    terms = [(float(np.var(v, ddof=1)) / len(v), len(v) - 1) for v in samples_of_seeds if len(v) > 1]
     total = sum(variance for variance, _ in terms)
     spread = sum(variance**2 / degrees for variance, degrees in terms)
-    return math.sqrt(total), total**2 / spread if spread > 0 else math.inf
+    return unit_error, n_units - 1, math.sqrt(total), total**2 / spread if spread > 0 else 1.0
 
 
-def _p_value(replicates: np.ndarray, difference: float, error: float, degrees: float) -> float:
+def _p_value(replicates: np.ndarray, difference: float, errors: tuple[float, float, float, float]) -> float:
     finite = replicates[np.isfinite(replicates)]
     beyond = int(min(np.count_nonzero(finite <= 0), np.count_nonzero(finite >= 0)))
-    if beyond >= RESOLVED or error == 0:
+    if beyond >= RESOLVED or not any(errors[::2]):
         return min(1.0, 2 * (beyond + 1) / (len(finite) + 1))
-    from scipy.special import stdtr
-
-    return 2 * float(stdtr(degrees, -abs(difference) / error))
+    return two_noise_p(difference, *errors)

@@ -17,7 +17,7 @@ def two_noise_p(
 
     The difference less the truth is taken for the sum of two independent Student variables, each scaled by its standard
     error. Satterthwaite's degrees of freedom would be simpler, but where three seeds happen to agree they hand the whole
-    difference to the test set: with ten rows and Holm's correction one family in five then raises a false alarm. The sum
+    difference to the test set: with ten rows and Holm's correction one family in six then raises a false alarm. The sum
     keeps the heavy tail of the few seeds, and its size is at most the nominal one in all cases that were tried (G. K.
     Robinson, Properties of Student's t and of the Behrens-Fisher solution, The Annals of Statistics 4, 1976).
 

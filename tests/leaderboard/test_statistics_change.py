@@ -113,11 +113,11 @@ def test_a_drop_is_found_among_ten_rows_whether_or_not_seeds_share_their_noise(s
     assert found >= 36
 
 
-def test_satterthwaites_degrees_of_freedom_would_raise_too_many():
-    # Why changes are not judged by `paired_difference`: its p is right alone, not in the tail that a family reaches into.
+def test_neither_changes_nor_differences_raise_false_alarms_in_a_family():
+    # With Satterthwaite's degrees of freedom, differences raised them in one family of six.
     rng = np.random.default_rng(20261125)
     families = [[versions(rng, 3, 0.003, 0.005) for _ in range(10)] for _ in range(100)]
     p = [[paired_difference(dict(enumerate(a)), dict(enumerate(b))).p for a, b in family] for family in families]
     ours = [[of(a, b).p for a, b in family] for family in families]
-    assert sum(holm(each).min() <= 0.05 for each in p) > 10
+    assert sum(holm(each).min() <= 0.05 for each in p) <= 5
     assert sum(holm(each).min() <= 0.05 for each in ours) <= 5
