@@ -67,10 +67,21 @@ class Store:
 
     def records(self, task: str | None = None, status: Status | None = None) -> Iterator[Record]:
         """All committed records, by task and run id; one that cannot be read raises UnreadableRecord with its path."""
-        for found, run_id in self.place.runs(task):
-            record = self._load(found, run_id)
-            if record is not None and status in (None, record.status):
+        for _, record in self.scan(task):
+            if isinstance(record, UnreadableRecord):
+                raise record
+            if status in (None, record.status):
                 yield record
+
+    def scan(self, task: str | None = None) -> Iterator[tuple[str, Record | UnreadableRecord]]:
+        """The path of every committed record with the record, or with the reason why it cannot be read."""
+        for found, run_id in self.place.runs(task):
+            try:
+                record: Record | UnreadableRecord | None = self._load(found, run_id)
+            except UnreadableRecord as error:
+                record = error
+            if record is not None:
+                yield self.place.where(found, run_id, RECORD), record
 
     def find(self, key: str) -> Record | None:
         """The latest `ok` record with this key, or None."""

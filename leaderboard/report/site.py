@@ -21,10 +21,11 @@ from benchmarks.leaderboard.report.curve_table import curve_table
 from benchmarks.leaderboard.report.curves import CONTROL
 from benchmarks.leaderboard.report.exports import leaderboard_csv, records_json
 from benchmarks.leaderboard.report.facts import Facts
+from benchmarks.leaderboard.report.gather import Gathered, gather
 from benchmarks.leaderboard.report.plots import Point, pareto_plot
-from benchmarks.leaderboard.report.rows import Figure, Row, Run
+from benchmarks.leaderboard.report.rows import Figure, Row
 from benchmarks.leaderboard.report.run_page import run_page
-from benchmarks.leaderboard.report.sections import Section, build_sections, collect
+from benchmarks.leaderboard.report.sections import Section, build_sections
 from benchmarks.leaderboard.report.tables import metric_name, table
 from benchmarks.leaderboard.reported import Reported
 from benchmarks.leaderboard.statistics.size_curve import TOLERANCE
@@ -36,20 +37,28 @@ LATENCY_BATCH = 256
 """The batch size of the plot against latency; where it was not measured, the largest."""
 
 
-def build(stores: Sequence[Store], out: Path, *, facts: Facts | None = None, reported: Sequence[Reported] = ()) -> Path:
+def build(
+    stores: Sequence[Store],
+    out: Path,
+    *,
+    facts: Facts | None = None,
+    reported: Sequence[Reported] = (),
+    gathered: Gathered | None = None,
+) -> Path:
     """Writes the report of all runs of the stores to the folder `out` and returns its `index.html`.
 
-    The folder is replaced as a whole once the new one is complete. Raises BenchmarkError where `out` holds anything but
-    an earlier report, and UnreadableRecord for a record that cannot be read.
+    The folder is replaced as a whole once the new one is complete. Records that cannot be used are named on the first page
+    and on that of their task; `gathered` is what `gather` found, for a caller that wants to speak of them too. Raises
+    BenchmarkError where `out` holds anything but an earlier report, and UnreadableRecord for damaged replicates.
     """
     _refuse_foreign(out)
-    runs = collect(stores)
-    sections = build_sections(runs, facts or Facts(), reported)
+    found = gathered or gather(stores)
+    sections = build_sections(found.runs, facts or Facts(), reported)
     with storing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         try:
-            _write(temporary, runs, sections, facts or Facts(), stores)
+            _write(temporary, found, sections, facts or Facts(), stores)
             temporary.chmod(0o755)
             if out.exists():
                 shutil.rmtree(out)
@@ -59,7 +68,7 @@ def build(stores: Sequence[Store], out: Path, *, facts: Facts | None = None, rep
     return out / "index.html"
 
 
-def _write(folder: Path, runs: list[Run], sections: list[Section], facts: Facts, stores: Sequence[Store]) -> None:
+def _write(folder: Path, found: Gathered, sections: list[Section], facts: Facts, stores: Sequence[Store]) -> None:
     environment = _environment()
 
     def page(name: str, template: str, **values: Any) -> None:
@@ -68,17 +77,19 @@ def _write(folder: Path, runs: list[Run], sections: list[Section], facts: Facts,
 
     tasks = _by_task(sections)
     known = [*tasks, *(name for name in facts.tasks if name not in tasks)]
-    page("index.html", "index.html", tasks=tasks, known=known, facts=facts, runs=runs, stores=stores, up="")
+    page("index.html", "index.html", tasks=tasks, known=known, facts=facts, found=found, stores=stores, up="")
     for task, own in tasks.items():
-        page(f"{task}.html", "task.html", task=own[0].task, sections=[_view(section) for section in own], up="")
+        refused = [each for each in found.refused if each.task == task]
+        views = [_view(section) for section in own]
+        page(f"{task}.html", "task.html", task=own[0].task, sections=views, refused=refused, up="")
     (folder / "runs").mkdir()
-    for run in runs:
+    for run in found.runs:
         parts = run_page(run)
         for name, content in parts.pictures.items():
             (folder / "runs" / f"{run.record.run_id}-{name}").write_bytes(content)
         page(f"runs/{run.record.run_id}.html", "run.html", record=run.record, run=run, parts=parts, up="../")
     (folder / "leaderboard.csv").write_text(leaderboard_csv(sections), encoding="utf-8")
-    (folder / "records.json").write_bytes(records_json(runs))
+    (folder / "records.json").write_bytes(records_json(found.runs))
 
 
 def _environment() -> Environment:
