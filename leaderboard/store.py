@@ -109,6 +109,13 @@ class Store:
         with self.place.open(task, run_id, name) as stream:
             return stream.read()
 
+    def read_end(self, run: Record, name: str, most: int) -> bytes:
+        """The last `most` bytes of a side file: of a log of gigabytes no more is read."""
+        with self.place.open(run.task, run.run_id, name) as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - most))
+            return stream.read()
+
     def recover(self) -> list[Record]:
         """Commits what dead processes left behind, mostly as `interrupted`, and returns those records.
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import registry
+from benchmarks import __version__, registry
 from benchmarks.datasets.catalogue import cards, read_card
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.publish import PUBLISHED
@@ -75,7 +75,13 @@ def facts() -> Facts:
         )
         for name, entry in registry.entries("task").items()
     }
-    return Facts(tasks, {name: read_card(name) for name in cards()})
+    return Facts(
+        tasks,
+        cards={name: read_card(name) for name in cards()},
+        methods={name: entry.settings for name, entry in registry.entries("method").items()},
+        models={name: entry.settings for name, entry in registry.entries("model").items()},
+        version=__version__,
+    )
 
 
 def _bases(task: registry.Entry) -> dict[str, str]:

@@ -83,11 +83,12 @@ def _write(folder: Path, found: Gathered, sections: list[Section], facts: Facts,
         views = [_view(section) for section in own]
         page(f"{task}.html", "task.html", task=own[0].task, sections=views, refused=refused, up="")
     (folder / "runs").mkdir()
+    shown = {run.record.run_id for run in found.runs}
     for run in found.runs:
-        parts = run_page(run)
+        parts = run_page(run, facts)
         for name, content in parts.pictures.items():
             (folder / "runs" / f"{run.record.run_id}-{name}").write_bytes(content)
-        page(f"runs/{run.record.run_id}.html", "run.html", record=run.record, run=run, parts=parts, up="../")
+        page(f"runs/{run.record.run_id}.html", "run.html", record=run.record, parts=parts, shown=shown, up="../")
     (folder / "leaderboard.csv").write_text(leaderboard_csv(sections), encoding="utf-8")
     (folder / "records.json").write_bytes(records_json(found.runs))
 

@@ -23,6 +23,7 @@ from benchmarks.leaderboard.record import (
     SideFile,
     encode,
 )
+from benchmarks.leaderboard.report.facts import Facts, TaskFacts
 from benchmarks.leaderboard.store import Store
 
 TASKS = {
@@ -52,6 +53,21 @@ def generated() -> Callable[[Path, int], Store]:
         return Store(root)
 
     return fill
+
+
+@pytest.fixture(scope="session")
+def facts() -> Facts:
+    """What the command would say of the tasks and methods of the generated store."""
+    methods = {name: {"summary": f"All about {name}", "source": "A. Author 2020", "rank": 4} for name in METHODS}
+    tasks = {task: TaskFacts(task, "What it is about", "a field", SEEDS, (*METHODS[:-2], "bcm")) for task in TASKS}
+    card = {
+        "title": "Data",
+        "summary": "s",
+        "licence": "CC BY 4.0",
+        "citation": "B. Author 2021",
+        "homepage": "https://h",
+    }
+    return Facts(tasks, {entry[3]: card for entry in TASKS.values()}, {**methods, "bcm": {}}, version="1.0")
 
 
 def _write(root: Path, index: int) -> None:
