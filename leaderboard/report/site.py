@@ -16,12 +16,16 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard import numbers
 from benchmarks.leaderboard.places import storing
 from benchmarks.leaderboard.report.bases import BASE
+from benchmarks.leaderboard.report.changes import STATE, Changes, changes_since, read_state, state_of
+from benchmarks.leaderboard.report.citations import citations
 from benchmarks.leaderboard.report.curve_plot import budget_plot
 from benchmarks.leaderboard.report.curve_table import curve_table
 from benchmarks.leaderboard.report.curves import CONTROL
 from benchmarks.leaderboard.report.exports import leaderboard_csv, records_json
 from benchmarks.leaderboard.report.facts import Facts
 from benchmarks.leaderboard.report.gather import Gathered, gather
+from benchmarks.leaderboard.report.grid import grid
+from benchmarks.leaderboard.report.markdown import markdown_report
 from benchmarks.leaderboard.report.plots import Point, pareto_plot
 from benchmarks.leaderboard.report.rows import Figure, Row
 from benchmarks.leaderboard.report.run_page import run_page
@@ -52,13 +56,15 @@ def build(
     BenchmarkError where `out` holds anything but an earlier report, and UnreadableRecord for damaged replicates.
     """
     _refuse_foreign(out)
+    facts = facts or Facts()
     found = gathered or gather(stores)
-    sections = build_sections(found.runs, facts or Facts(), reported)
+    sections = build_sections(found.runs, facts, reported)
+    changes = changes_since(read_state(out / STATE), state_of(sections))
     with storing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         try:
-            _write(temporary, found, sections, facts or Facts(), stores)
+            _write(temporary, found, sections, facts, stores, changes)
             temporary.chmod(0o755)
             if out.exists():
                 shutil.rmtree(out)
@@ -68,7 +74,9 @@ def build(
     return out / "index.html"
 
 
-def _write(folder: Path, found: Gathered, sections: list[Section], facts: Facts, stores: Sequence[Store]) -> None:
+def _write(
+    folder: Path, found: Gathered, sections: list[Section], facts: Facts, stores: Sequence[Store], changes: Changes
+) -> None:
     environment = _environment()
 
     def page(name: str, template: str, **values: Any) -> None:
@@ -77,11 +85,19 @@ def _write(folder: Path, found: Gathered, sections: list[Section], facts: Facts,
 
     tasks = _by_task(sections)
     known = [*tasks, *(name for name in facts.tasks if name not in tasks)]
-    page("index.html", "index.html", tasks=tasks, known=known, facts=facts, found=found, stores=stores, up="")
+    first = {"tasks": tasks, "known": known, "grid": grid(tasks, known, facts), "changes": changes}
+    page("index.html", "index.html", **first, facts=facts, found=found, stores=stores, up="")
     for task, own in tasks.items():
         refused = [each for each in found.refused if each.task == task]
-        views = [_view(section) for section in own]
-        page(f"{task}.html", "task.html", task=own[0].task, sections=views, refused=refused, up="")
+        page(
+            f"{task}.html",
+            "task.html",
+            task=own[0].task,
+            sections=[_view(section) for section in own],
+            refused=refused,
+            facts=facts,
+            up="",
+        )
     (folder / "runs").mkdir()
     shown = {run.record.run_id for run in found.runs}
     for run in found.runs:
@@ -89,8 +105,15 @@ def _write(folder: Path, found: Gathered, sections: list[Section], facts: Facts,
         for name, content in parts.pictures.items():
             (folder / "runs" / f"{run.record.run_id}-{name}").write_bytes(content)
         page(f"runs/{run.record.run_id}.html", "run.html", record=run.record, parts=parts, shown=shown, up="../")
-    (folder / "leaderboard.csv").write_text(leaderboard_csv(sections), encoding="utf-8")
-    (folder / "records.json").write_bytes(records_json(found.runs))
+    exports = {
+        "leaderboard.csv": leaderboard_csv(sections).encode(),
+        "records.json": records_json(found.runs),
+        "leaderboard.md": markdown_report(sections).encode(),
+        "citations.bib": citations(sections, facts).encode(),
+        STATE: inline_json(state_of(sections).plain).encode(),
+    }
+    for name, content in exports.items():
+        (folder / name).write_bytes(content)
 
 
 def _environment() -> Environment:
