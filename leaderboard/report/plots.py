@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from benchmarks.leaderboard.numbers import log_ticks, ticks, usual_range
+from benchmarks.leaderboard.report.legend import Key, legend
 from benchmarks.leaderboard.report.svg import (
     BOTTOM,
     HEIGHT,
@@ -53,6 +54,7 @@ def pareto_plot(points: Sequence[Point], *, x: str, y: str, maximize: bool = Tru
     known = [p for p in points if p.cost is not None and p.cost > 0 and p.quality is not None]
     if len(known) < 2:
         return None
+    known.sort(key=lambda point: (point.cost, point.quality))  # the order in which the keyboard walks over them
     costs, qualities = [p.cost or 0.0 for p in known], [p.quality or 0.0 for p in known]
     front = pareto_front(costs, qualities if maximize else [-quality for quality in qualities])
     usual = usual_range(qualities)
@@ -74,10 +76,12 @@ def pareto_plot(points: Sequence[Point], *, x: str, y: str, maximize: bool = Tru
     for index, point in enumerate(known):
         parts.append(_point(point, marks[index], at_y, order.index(point.series) % SERIES, on_front=bool(front[index])))
     parts += placed_names([(*marks[i], text) for i, text in zip(named, texts, strict=True)], marks)
+    height = HEIGHT
     if len(order) > 1:
-        parts.append(_legend(order))
+        drawn, height = legend([Key(name, i % SERIES, i % SERIES) for i, name in enumerate(order)])
+        parts.append(drawn)
     summary = f"{title}: {len(known)} rows, {int(front.sum())} on the front. The table holds the same figures."
-    return drawing(parts, summary)
+    return drawing(parts, summary, height=height)
 
 
 def curve_plot(series: Sequence[tuple[str, Sequence[tuple[float, float]]]], *, x: str, title: str) -> Markup | None:
@@ -135,13 +139,3 @@ def _point(
     ends = None if point.low is None or point.high is None else (at_y(point.low), at_y(point.high))
     kind = f"front-point series-{series}" if on_front else f"series-{series}"
     return linked_mark(at, ends, shape(series, *at), title=point.title, href=point.href, kind=kind)
-
-
-def _legend(series: Sequence[str]) -> Markup:
-    """At the lower right, where quality is low and cost high: the corner that good rows leave empty."""
-    parts = []
-    for index, name in enumerate(series):
-        y = HEIGHT - BOTTOM - 14 - 18 * (len(series) - 1 - index)
-        mark = tag("g", shape(index % SERIES, WIDTH - RIGHT - 120, y), class_=f"series-{index % SERIES} legend")
-        parts += [mark, tag("text", name, x=WIDTH - RIGHT - 108, y=y + 4, class_="tick")]
-    return Markup("").join(parts)

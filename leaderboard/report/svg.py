@@ -18,7 +18,9 @@ SERIES = 6
 def drawing(parts: Sequence[Markup], summary: str, height: int = HEIGHT, kind: str = "plot") -> Markup:
     """A whole drawing, `WIDTH` by `height` units; the summary is its title and what is read in its place."""
     body = Markup("").join([tag("title", summary), *parts])
-    return tag("svg", body, class_=kind, viewBox=f"0 0 {WIDTH} {height}", role="img", aria_label=summary)
+    # What is inside an image is hidden from a screen reader, so marks that can be reached make it a group.
+    role = "group" if "<a " in body else "img"
+    return tag("svg", body, class_=kind, viewBox=f"0 0 {WIDTH} {height}", role=role, aria_label=summary)
 
 
 def axis(low: float, high: float, start: float, end: float, *, logarithmic: bool = False) -> Callable[[float], float]:
@@ -108,7 +110,7 @@ def placed_names(candidates: Sequence[tuple[float, float, str]], marks: Sequence
     taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in marks]
     names = []
     for x, y, name in sorted(candidates):
-        width = 6.4 * len(name)
+        width = 6.9 * len(name)
         beside = [(x + 9, y + 4), (x - 9 - width, y + 4), (x - width / 2, y - 11), (x - width / 2, y + 20)]
         for left, base in [*beside, (x + 9, y - 9)]:
             box = (left, base - 10, left + width, base + 2)
