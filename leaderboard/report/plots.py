@@ -14,7 +14,6 @@ from benchmarks.leaderboard.report.svg import (
     HEIGHT,
     LEFT,
     RIGHT,
-    SERIES,
     TOP,
     WIDTH,
     arrow,
@@ -26,6 +25,7 @@ from benchmarks.leaderboard.report.svg import (
     placed_names,
     shape,
     short_label,
+    style,
     tag,
     y_labels,
 )
@@ -65,7 +65,7 @@ def pareto_plot(points: Sequence[Point], *, x: str, y: str, maximize: bool = Tru
     x_low, x_high = min(costs) / 1.3, max(costs) * 1.3
     at_x = axis(x_low, x_high, LEFT, WIDTH - RIGHT, logarithmic=True)
     at_y = kept_inside(axis(low, high, HEIGHT - BOTTOM, TOP), TOP, HEIGHT - BOTTOM)
-    order = sorted({p.series for p in known})
+    order = sorted({p.series for p in points})  # those without this cost too: the plots of a page share their colours
     parts = [frame([(at_x(v), short_label(v)) for v in log_ticks(x_low, x_high)], y_labels(low, high, at_y), x, y)]
     steps = sorted((at_x(costs[i]), at_y(qualities[i])) for i in range(len(known)) if front[i])
     parts.append(tag("path", d=_step_path(steps), class_="front"))
@@ -74,11 +74,12 @@ def pareto_plot(points: Sequence[Point], *, x: str, y: str, maximize: bool = Tru
     named = [i for i in range(len(known)) if front[i] or far[i]]
     texts = [known[i].name + (f" {arrow(qualities[i], low)} {qualities[i]:.4g}" if far[i] else "") for i in named]
     for index, point in enumerate(known):
-        parts.append(_point(point, marks[index], at_y, order.index(point.series) % SERIES, on_front=bool(front[index])))
+        parts.append(_point(point, marks[index], at_y, style(order.index(point.series)), on_front=bool(front[index])))
     parts += placed_names([(*marks[i], text) for i, text in zip(named, texts, strict=True)], marks)
     height = HEIGHT
     if len(order) > 1:
-        drawn, height = legend([Key(name, i % SERIES, i % SERIES) for i, name in enumerate(order)])
+        present = {point.series for point in known}
+        drawn, height = legend([Key(name, *style(i)) for i, name in enumerate(order) if name in present])
         parts.append(drawn)
     summary = f"{title}: {len(known)} rows, {int(front.sum())} on the front. The table holds the same figures."
     return drawing(parts, summary, height=height)
@@ -134,8 +135,9 @@ def _step_path(steps: Sequence[tuple[float, float]]) -> str:
 
 
 def _point(
-    point: Point, at: tuple[float, float], at_y: Callable[[float], float], series: int, *, on_front: bool
+    point: Point, at: tuple[float, float], at_y: Callable[[float], float], series: tuple[int, int], *, on_front: bool
 ) -> Markup:
     ends = None if point.low is None or point.high is None else (at_y(point.low), at_y(point.high))
-    kind = f"front-point series-{series}" if on_front else f"series-{series}"
-    return linked_mark(at, ends, shape(series, *at), title=point.title, href=point.href, kind=kind)
+    colour, form = series
+    kind = f"front-point series-{colour}" if on_front else f"series-{colour}"
+    return linked_mark(at, ends, shape(form, *at), title=point.title, href=point.href, kind=kind)

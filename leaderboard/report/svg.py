@@ -9,8 +9,8 @@ from markupsafe import Markup, escape
 
 from benchmarks.leaderboard.numbers import ticks
 
-WIDTH, HEIGHT = 640, 400
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 16, 48
+WIDTH, HEIGHT = 640, 416
+LEFT, RIGHT, TOP, BOTTOM = 70, 20, 32, 48
 SERIES = 6
 """Pairs of colour and shape before they repeat."""
 
@@ -56,7 +56,8 @@ def frame(
     if x:
         parts.append(tag("text", x, x=WIDTH - RIGHT, y=height + 38, class_="axis-name end"))
     if y:
-        parts.append(tag("text", y, x=LEFT, y=top - 4, class_="axis-name"))
+        # Clear of marks that stand on the upper edge.
+        parts.append(tag("text", y, x=LEFT, y=top - 20, class_="axis-name"))
     return Markup("").join(parts)
 
 
@@ -74,6 +75,11 @@ def short_label(value: float) -> str:
         if value >= size * 0.999:
             return f"{value / size:g} {prefix}"
     return f"{value:g}"
+
+
+def style(index: int) -> tuple[int, int]:
+    """Colour and shape of the series with this index; they take turns at different paces, so that no pair comes back soon."""
+    return index % SERIES, (index + index // SERIES) % SERIES
 
 
 def shape(series: int, x: float, y: float, r: float = 5.5) -> Markup:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -44,7 +44,7 @@ def view(section: Section) -> dict[str, Any]:
         "csv": leaderboard_csv([section]),
         "plots": _plots(section),
         "ranking": ranks,
-        "rank_plot": rank_plot(ranks) if ranks else None,
+        "rank_plot": rank_plot(ranks, _numbered(section.rows)) if ranks else None,
         "curves": _curves(section),
         "reported": _reported_groups(section.reported),
     }
@@ -83,16 +83,27 @@ def _curves(section: Section) -> list[dict[str, Any]]:
 def _plot(section: Section, cost_name: str, cost_of: Any) -> Markup | None:
     quality = section.primary
     assert quality is not None
-    points = [_point(row, cost_of(row), cost_name) for row in section.rows]
-    models = {point.series for point in points}
-    if len(models) == 1:  # then methods tell rows apart
-        points = [_point(row, cost_of(row), cost_name, series=row.method) for row in section.rows]
+    series = _series(section.rows)
+    points = [_point(row, cost_of(row), cost_name, series[row]) for row in section.rows]
     maximize = quality.direction != "min"
     title = f"{quality.metric} against {cost_name}"
     return pareto_plot(points, x=cost_name, y=metric_name(quality), maximize=maximize, title=title)
 
 
-def _point(row: Row, cost: Figure, cost_name: str, series: str | None = None) -> Point:
+def _series(rows: Sequence[Row]) -> dict[Row, str]:
+    """What tells the rows of a section apart in a plot: the model, or the method where all share one model."""
+    models = {row: row.model or row.method for row in rows}
+    return models if len(set(models.values())) > 1 else {row: row.method for row in rows}
+
+
+def _numbered(rows: Sequence[Row]) -> dict[Row, int]:
+    """The series of each row by the order in which a plot counts them."""
+    series = _series(rows)
+    order = sorted(set(series.values()))
+    return {row: order.index(name) for row, name in series.items()}
+
+
+def _point(row: Row, cost: Figure, cost_name: str, series: str) -> Point:
     quality = row.primary
     interval = (
         f" ({quality.low:.5g} to {quality.high:.5g})" if quality.low is not None and quality.high is not None else ""
@@ -101,7 +112,7 @@ def _point(row: Row, cost: Figure, cost_name: str, series: str | None = None) ->
     paid = "" if cost.value is None else numbers.short(cost.value)
     return Point(
         name=row.model if row.method == BASE and row.model else row.label,
-        series=series or row.model or row.method,
+        series=series,
         cost=cost.value,
         quality=quality.value,
         low=quality.low,

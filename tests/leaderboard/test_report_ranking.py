@@ -59,7 +59,7 @@ def test_nothing_is_ranked_by_a_target_or_among_two(section):
 
 
 def test_the_diagram_leads_to_the_run_of_every_row(found):
-    drawn = rank_plot(found)
+    drawn = rank_plot(found, dict.fromkeys(found.rows, 0))
     assert drawn.count("<a ") == MOST
     assert drawn.count("rank-range") == MOST
     assert 'role="group"' in drawn
