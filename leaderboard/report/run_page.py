@@ -29,8 +29,9 @@ NOT_DRAWN = frozenset({"stage", "epoch", "step", "seconds", "lr"})
 class RunPage:
     """The parts of a run page beside its record.
 
-    `changed` holds settings of method and model that are not the default: name, value, default; None where the default is
-    not known. `lost` names files that the record lists and that are not there.
+    `changed` holds settings of method and model that are not the default, and others that were typed: name, value, default
+    (empty where only the typing is known). It is None where the default of the method is not known. `lost` names files that
+    the record lists and that are not there.
     """
 
     command: str
@@ -80,16 +81,23 @@ def _cut(line: str) -> str:
 
 
 def _changed(record: Record, facts: Facts) -> list[tuple[str, str, str]] | None:
-    """Settings of the method and the model that differ from today's defaults, if those are of the version that ran."""
+    """Settings that differ from today's defaults, if those are of the version that ran, and what else was set by hand."""
     method, model = facts.methods.get(record.method), facts.models.get(record.model or "", {})
     if method is None or method.get("version", 1) != record.method_version:
         return None
     defaults: Mapping[str, Any] = flatten({"method": method, "model": model})
     known = flatten({group: record.config.get(group, {}) for group in ("method", "model")})
-    return [
+    differing = [
         (name, plain(value), plain(defaults.get(name)))
         for name, value in sorted(known.items())
         if (name.startswith("method.") or model) and plain(value) != plain(defaults.get(name))
+    ]
+    # Defaults of other groups depend on task and scale; what was typed is known all the same.
+    typed = {override.lstrip("+~").partition("=")[0] for override in record.overrides}
+    return differing + [
+        (name, plain(value), "")
+        for name, value in sorted(flatten(record.config).items())
+        if name in typed and "." in name and name not in known
     ]
 
 

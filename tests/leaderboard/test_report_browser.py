@@ -272,6 +272,19 @@ def test_no_page_is_wider_than_its_window(browser, report, width):
     browser.look(1440, "light")
 
 
+def test_paper_is_light_and_holds_the_whole_table(browser, report):
+    browser.open(report["ctr.html"])
+    browser.evaluate("document.documentElement.dataset.theme = 'dark'")
+    browser.call("Emulation.setDeviceMetricsOverride", width=1032, height=700, deviceScaleFactor=1, mobile=False)
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        assert browser.evaluate("document.documentElement.scrollWidth") <= 1032  # A4, landscape, within its margins
+        assert browser.evaluate("getComputedStyle(document.body).color") == "rgb(28, 29, 31)"
+    finally:
+        browser.call("Emulation.setEmulatedMedia", media="")
+        browser.look(1440, "light")
+
+
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The checks of axe-core, fetched by npm; they stay out of the repository."""

@@ -34,6 +34,12 @@ def test_settings_that_differ_from_the_default_are_listed_with_it(store):
     assert run_page(the_run(store), Facts(methods=defaults)).changed == [("method.rank", "2", "4")]
 
 
+def test_what_was_typed_is_listed_beside_it(store):
+    run = the_run(store, overrides=["task=ctr", "+trainer.max_epochs=30", "seed=1", "method.rank=2"])
+    defaults = Facts(methods={"none": {"rank": 2}})
+    assert run_page(run, defaults).changed == [("trainer.max_epochs", "30", "")]
+
+
 def test_defaults_of_another_version_or_of_no_known_method_are_not_claimed(store):
     defaults = Facts(methods={"none": {"version": 2, "rank": 2}})
     assert run_page(the_run(store), defaults).changed is None
