@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from benchmarks.leaderboard.record import SideFile, decode, encode
+from benchmarks.leaderboard.record import Failure, SideFile, decode, encode
 from benchmarks.leaderboard.report.facts import Facts
 from benchmarks.leaderboard.report.gather import gather
 from benchmarks.leaderboard.report.rows import Run
@@ -66,6 +66,16 @@ def test_files_that_the_record_lists_and_that_are_gone_are_named(store, tmp_path
     (folder / "record.json").write_bytes(encode(msgspec.structs.replace(record, files=lost)))
     text = (build([store], tmp_path / "report").parent / "runs" / f"{RUN}.html").read_text()
     assert "Listed by the record, but not there: log.txt, pictures/a.png." in text
+
+
+def test_a_failure_of_megabytes_does_not_make_such_pages(store, tmp_path):
+    path = tmp_path / "results" / "ctr" / RUN / "record.json"
+    failure = Failure(phase="fit", exception="E", message="m" * 2_000_000, traceback=["t" * 2_000_000] * 40)
+    record = msgspec.structs.replace(decode(path.read_bytes()), status="failed", failure=failure)
+    path.write_bytes(encode(record))
+    folder = build([store], tmp_path / "report").parent
+    assert (folder / "runs" / f"{RUN}.html").stat().st_size < 200_000
+    assert (folder / "ctr.html").stat().st_size < 60_000
 
 
 def test_no_file_outside_the_run_is_shown(store, tmp_path):
