@@ -10,6 +10,7 @@ COMMANDS = {
     "list": "tasks, methods and data sets that fit together  [--json]",
     "data": "list | fetch ID | verify [ID] | where [ID]",
     "report": "static leaderboard from the store  [--store results] [--out report]",
+    "compare": "BASE HEAD: has anything become worse? Stores, records.json or commits  [--html FILE] [--markdown FILE|-]",
     "verify": "check the store: checksums, damaged records, stale drafts  [--store results]",
     "rescore": "metrics anew from stored predictions, without training  [--store results]",
     "predict": "RUN INPUT OUTPUT: use a trained run on a file of your own  [--fold NAME]",
@@ -38,7 +39,10 @@ python -m benchmarks COMMAND ...
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command line and returns the exit code: 0 fine, 1 an error that is explained, 2 misuse."""
+    """Runs one command line and returns the exit code: 0 fine, 1 an error that is explained, 2 misuse.
+
+    `compare` has its own: 1 is a regression and 2 whatever kept it from comparing.
+    """
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help", "help"):
         print(HELP + "\n".join(f"  {name:<9}{text}" for name, text in COMMANDS.items()))

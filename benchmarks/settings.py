@@ -26,6 +26,13 @@ class Optimizer(Enum):
     sgd = "sgd"
 
 
+class Tables(Enum):
+    """How embedding tables are trained: as all else, or by the rows that a batch touches."""
+
+    dense = "dense"
+    rowwise_adagrad = "rowwise_adagrad"
+
+
 Precision = Enum(
     "Precision",
     {
@@ -85,11 +92,13 @@ class Protocol(Enum):
 class Trainer:
     """How gradient methods are trained. The learning rate falls tenfold at each epoch without a gain (plateau), by
     `step_factor` in `milestones` (step), along a half cosine or one cycle; `patience` epochs without a gain of `min_delta`
-    end the run."""
+    end the run. `tables=rowwise_adagrad` trains tables by the rows that a batch touches, with one number of state a row."""
 
     max_epochs: int = 100
     batch_size: int = 4096
     optimizer: Optimizer = Optimizer.adam
+    tables: Tables = Tables.dense
+    table_learning_rate: float = 1e-2
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     schedule: Schedule = Schedule.none
@@ -155,6 +164,8 @@ NUMERIC = frozenset(Trainer.__dataclass_fields__) - {
 
 LATER: dict[str, Any] = {
     "trainer.step_factor": 0.1,
+    "trainer.tables": "dense",
+    "trainer.table_learning_rate": 1e-2,
     "finetune.distill": 0.0,
     "model.first_order": False,
     "model.project_residual": False,
@@ -190,6 +201,7 @@ RANGES = {
     "trainer.batch_size": Range(1),
     "trainer.learning_rate": Range(0, open=True),
     "trainer.weight_decay": Range(0),
+    "trainer.table_learning_rate": Range(0, open=True),
     "trainer.warmup_epochs": Range(0),
     "trainer.min_learning_rate": Range(0),
     "trainer.step_factor": Range(0, 1, open=True),

@@ -59,6 +59,10 @@ class Task(ABC):
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """The training loss of a batch, a scalar."""
 
+    def table_decay(self, network: nn.Module) -> float:
+        """The decay of table rows that a batch touches, where tables train by rows (`trainer.tables=rowwise_adagrad`)."""
+        return 0.0
+
     def softened(self, batch: Batch, answers: Outputs, share: float) -> Batch:
         """The batch with targets that are `share` a trained base's answers, for distillation where a task has such targets."""
         raise NotImplementedError

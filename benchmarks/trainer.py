@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from benchmarks.datasets.bundle import Split, TrainingData
 from benchmarks.follower import leads
+from benchmarks.models.rowwise import RowwiseAdagrad, Together, clip_with_rows, train_by_rows
 from benchmarks.progress import Bar
 from benchmarks.task import Batch, Task, tensors
 
@@ -61,8 +62,9 @@ class EpochBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         rank, world = self.shard()
-        order = np.random.default_rng([self.seed, self.epoch()]).permutation(len(self.split.starts) - 1)
-        order = np.resize(order, math.ceil(len(order) / world) * world)
+        order = np.random.default_rng([self.seed, self.epoch()]).permutation(self.split.parts)
+        if len(order) % world:
+            order = np.resize(order, math.ceil(len(order) / world) * world)
         for batch in self.split.batches(math.ceil(self.size / world), order[rank::world], steps=len(self)):
             yield tensors(batch)
 
@@ -70,9 +72,9 @@ class EpochBatches:
 class Training(lightning.LightningModule):
     """A task's loss on a network, with the configured optimiser and schedule."""
 
-    def __init__(self, loss: Loss, network: nn.Module, plan: dict[str, Any]) -> None:
+    def __init__(self, loss: Loss, network: nn.Module, plan: dict[str, Any], table_decay: float = 0.0) -> None:
         super().__init__()
-        self.loss, self.network, self.plan = loss, network, plan
+        self.loss, self.network, self.plan, self.table_decay = loss, network, plan, table_decay
         self.forward_network = cast(nn.Module, torch.compile(network)) if plan["compile"] else network
         self.losses: list[Tensor] = []
 
@@ -86,6 +88,14 @@ class Training(lightning.LightningModule):
         self.losses.append(loss.detach())
         return loss
 
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+    ) -> None:
+        if self.plan["tables"] == "dense":
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            clip_with_rows(self.network.parameters(), gradient_clip_val)
+
     @property
     def remedy(self) -> str:
         """What to do about a loss that is not finite."""
@@ -95,6 +105,8 @@ class Training(lightning.LightningModule):
         plan = self.plan
         parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         rate, decay = plan["learning_rate"], plan["weight_decay"]
+        rows = train_by_rows(self.network) if plan["tables"] == "rowwise_adagrad" else []
+        parameters = [parameter for parameter in parameters if not any(parameter is table for table in rows)]
         # A fused step unscales the gradients itself, after the clipping that needs them unscaled.
         fused: dict[str, Any] = {} if plan["precision"] == "16-mixed" and plan["gradient_clip"] else {"fused": True}
         optimizer: torch.optim.Optimizer
@@ -103,6 +115,9 @@ class Training(lightning.LightningModule):
         else:
             kind = torch.optim.AdamW if plan["optimizer"] == "adamw" else torch.optim.Adam
             optimizer = kind(parameters, rate, weight_decay=decay, **fused)
+        if rows:
+            by_rows = RowwiseAdagrad(rows, plan["table_learning_rate"], weight_decay=self.table_decay)
+            optimizer = Together(optimizer, by_rows) if parameters else by_rows
         factor = _schedule(plan, int(self.trainer.estimated_stepping_batches))
         if factor is None:
             return optimizer
@@ -273,7 +288,7 @@ def _fit(network: nn.Module, task: Task, loss: Loss, data: TrainingData, plan: d
     if checkpoints is not None:
         checkpoints.mkdir(parents=True, exist_ok=True)
     last = checkpoints / LAST if checkpoints is not None and (checkpoints / LAST).is_file() else None
-    module = Training(loss, network, plan)
+    module = Training(loss, network, plan, task.table_decay(network))
     batches = EpochBatches(
         data.train,
         plan["batch_size"],

@@ -49,6 +49,11 @@ class Split:
         changes = np.flatnonzero(self.groups[1:] != self.groups[:-1]) + 1
         return np.concatenate(([0], changes, [len(self)]))
 
+    @property
+    def parts(self) -> int:
+        """How many there are of what a batch may not cut: groups, or samples."""
+        return len(self) if self.groups is None else len(self.starts) - 1
+
     def batches(self, size: int, order: np.ndarray | None = None, steps: int | None = None) -> Iterator[Columns]:
         """Yields batches of `size` samples (the last may be smaller), or as many as make up `steps` batches.
 

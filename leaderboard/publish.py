@@ -15,7 +15,8 @@ from benchmarks.leaderboard.record import Record, decode, encode
 from benchmarks.leaderboard.store import Store
 
 PUBLISHED = Path(__file__).parent / "published"
-KEPT = ("predictions.npz", "replicates.npz")
+PREDICTIONS = "predictions.npz"
+KEPT = (PREDICTIONS, "replicates.npz")
 """Not targets, units and vocabularies, which are the data's; nor weights, checkpoints and logs, large or local."""
 
 LARGEST = 500_000
@@ -25,9 +26,12 @@ PATH = r"(?:~|[A-Za-z]:)?[\\/](?![\\/])"
 """How an absolute path begins; a URL's two slashes do not."""
 
 
-def publish(store: Store, run_id: str, to: Path = PUBLISHED, *, allow_dirty: bool = False) -> Path:
+def publish(
+    store: Store, run_id: str, to: Path = PUBLISHED, *, allow_dirty: bool = False, predictions: bool = True
+) -> Path:
     """Publishes one run and returns its new folder `to/<task>/<run_id>`; a run that is published stays as it is.
 
+    Without `predictions` a run takes a fifth of the room, is compared as any other, and cannot be scored again.
     Raises BenchmarkError for a run that did not end well, or that uncommitted code made (unless `allow_dirty`).
     """
     source = store.folder(run_id)
@@ -48,7 +52,8 @@ def publish(store: Store, run_id: str, to: Path = PUBLISHED, *, allow_dirty: boo
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:
-            files = [file for file in record.files if file.name in KEPT and file.bytes <= LARGEST]
+            kept = [name for name in KEPT if predictions or name != PREDICTIONS]
+            files = [file for file in record.files if file.name in kept and file.bytes <= LARGEST]
             for file in files:
                 with (source / file.name).open("rb") as stream:
                     if digest(stream) != file.sha256:

@@ -67,14 +67,18 @@ class Store:
 
     def records(self, task: str | None = None, status: Status | None = None) -> Iterator[Record]:
         """All committed records, by task and run id; one that cannot be read raises UnreadableRecord with its path."""
-        for _, record in self.scan(task):
+        for record in self.readable(task):
             if isinstance(record, UnreadableRecord):
                 raise record
             if status in (None, record.status):
                 yield record
 
+    def readable(self, task: str | None = None) -> Iterator[Record | UnreadableRecord]:
+        """As `records`, for readers who name damage and go on: a record that cannot be read comes as its error."""
+        return (record for _, record in self.scan(task))
+
     def scan(self, task: str | None = None) -> Iterator[tuple[str, Record | UnreadableRecord]]:
-        """The path of every committed record with the record, or with the reason why it cannot be read."""
+        """As `readable`, each with its path."""
         for found, run_id in self.place.runs(task):
             try:
                 record: Record | UnreadableRecord | None = self._load(found, run_id)

@@ -24,6 +24,7 @@ class FieldEmbedding(nn.Module):
         self.cardinalities = tuple(int(rows) for rows in cardinalities)
         self.embedding_dim = embedding_dim
         self.std = std
+        self.sparse = False
         self.weight = nn.Parameter(torch.empty(sum(self.cardinalities), embedding_dim))
         # int64 also lifts narrow ids (int16, int32) when it is added; a float would be exact to 2**24 rows only.
         starts = [0, *accumulate(self.cardinalities)][:-1]
@@ -31,11 +32,16 @@ class FieldEmbedding(nn.Module):
         nn.init.normal_(self.weight, std=std)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        return nn.functional.embedding(ids + self.offsets, self.weight)
+        return nn.functional.embedding(ids + self.offsets, self.weight, sparse=self.sparse)
 
     def tables(self) -> Iterator[nn.Parameter]:
-        """The parameters that are looked up by id, which is what an embedding regulariser acts on."""
-        yield self.weight
+        """The parameters that are looked up by id, which is what an embedding regulariser acts on.
+
+        None where they train by rows: a penalty on the whole table would touch every row at every step, and the optimiser
+        decays those of the batch in its place.
+        """
+        if not self.sparse:
+            yield self.weight
 
     def extra_repr(self) -> str:
         return f"fields={len(self.cardinalities)}, rows={sum(self.cardinalities)}, embedding_dim={self.embedding_dim}"

@@ -19,8 +19,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--store", default="results", help="a folder or an fsspec URL (default: results)")
     parser.add_argument("--to", type=Path, default=PUBLISHED, help="the folder of published runs")
     parser.add_argument("--allow-dirty", action="store_true", help="also runs that uncommitted code made")
+    parser.add_argument(
+        "--no-predictions", action="store_true", help="a fifth of the room: for the many runs of a curve"
+    )
     arguments = parser.parse_args(argv)
     store = Store(arguments.store)
     for run in arguments.runs:
-        print(publish(store, run, arguments.to, allow_dirty=arguments.allow_dirty))
+        keep = not arguments.no_predictions
+        print(publish(store, run, arguments.to, allow_dirty=arguments.allow_dirty, predictions=keep))
     return 0

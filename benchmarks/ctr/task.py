@@ -49,6 +49,10 @@ class CTR(Task):
         squared = sum(parameter.square().sum() for parameter in clicks.regularised())
         return loss + 0.5 * clicks.regularizer * squared
 
+    def table_decay(self, network: nn.Module) -> float:
+        """What L2 adds to the gradient of a row: the loss itself then leaves the tables out."""
+        return cast(ClickNetwork, network).regularizer
+
     def softened(self, batch: Batch, answers: Outputs, share: float) -> Batch:
         """Cross-entropy is linear in its labels, so that mixed labels give the mixed losses (Hinton et al. 2015) in one pass."""
         return {**batch, "label": torch.lerp(batch["label"], answers["prediction"].to(batch["label"]), share)}

@@ -68,7 +68,10 @@ class AFM(Factorize):
     def _moments(self, names: list[str], network: nn.Module, bench: Workbench) -> dict[str, InputMoments]:
         """What enters the named layers, over the same training samples at every call."""
         train = bench.data.train
-        order = np.random.default_rng(bench.seed).permutation(len(train.starts) - 1)
-        chosen = order[np.cumsum(np.diff(train.starts)[order]) <= self.calibration_samples]
+        order = np.random.default_rng(bench.seed).permutation(train.parts)
+        if train.groups is None:
+            chosen = order[: self.calibration_samples]
+        else:
+            chosen = order[np.cumsum(np.diff(train.starts)[order]) <= self.calibration_samples]
         batches = (tensors(batch) for batch in train.batches(4096, np.sort(chosen)))
         return collect_input_moments(network, names, batches, lambda batch: bench.task.predict(network, batch))

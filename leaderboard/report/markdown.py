@@ -42,7 +42,7 @@ def markdown_table(section: Section) -> str:
             continue
         gaps = f" ({'; '.join(row.gaps)})" if row.gaps else ""
         texts = [_text(cells[index], shown.columns[index].key not in conditions) for index in kept]
-        lines.append(_line([_escaped(row.label + gaps), *texts]))
+        lines.append(_line([escaped(row.label + gaps), *texts]))
     return "\n".join(lines)
 
 
@@ -54,7 +54,7 @@ def markdown_curves(section: Section, found: CurveSet) -> str:
     text = [_line(["method", *(f"{budget:g}" for budget in budgets)]), _line(["---", *("---:" for _ in budgets)])]
     for curve, points in lines:
         name = f"{curve.label} (control)" if curve.is_control else curve.label
-        text.append(_line([_escaped(name), *(_at_budget(points.get(budget), decimals) for budget in budgets)]))
+        text.append(_line([escaped(name), *(_at_budget(points.get(budget), decimals) for budget in budgets)]))
     return "\n".join(text)
 
 
@@ -75,7 +75,7 @@ def _at_budget(point: CurvePoint | None, decimals: int) -> str:
         return numbers.DASH
     parts = [numbers.fixed(point.row.primary.value, decimals), point.found.verdict or ""]
     parts += [f"({'; '.join(point.row.gaps)})"] if point.row.gaps else []
-    return _escaped(" ".join(part for part in parts if part))
+    return escaped(" ".join(part for part in parts if part))
 
 
 def _caption(section: Section, found: CurveSet) -> str:
@@ -99,12 +99,12 @@ def markdown_report(sections: Sequence[Section]) -> str:
         return "No ranked runs yet.\n"
     parts = []
     for section in ranked:
-        machine = f" Latency on {_escaped(section.plan.hardware[1])}." if section.plan.hardware else ""
-        parts.append(f"**{_escaped(section.task.name)}, {_escaped(section.title)}**\n\n{markdown_table(section)}\n")
+        machine = f" Latency on {escaped(section.plan.hardware[1])}." if section.plan.hardware else ""
+        parts.append(f"**{escaped(section.task.name)}, {escaped(section.title)}**\n\n{markdown_table(section)}\n")
         parts.append(f"Mean over seeds, 95 % interval; p after Holm's correction.{machine}\n")
         for found in section.curves:
             if _lines(found):
-                parts.append(f"{markdown_curves(section, found)}\n\n{_escaped(_caption(section, found))}\n")
+                parts.append(f"{markdown_curves(section, found)}\n\n{escaped(_caption(section, found))}\n")
     return "\n".join(parts)
 
 
@@ -124,10 +124,11 @@ def write_between_markers(path: Path, text: str) -> None:
 
 
 def _text(cell: Cell, with_note: bool) -> str:
-    return _escaped(f"{cell.text} ({cell.note})" if cell.note and with_note else cell.text)
+    return escaped(f"{cell.text} ({cell.note})" if cell.note and with_note else cell.text)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, on one line: no table, link or element begins in it."""
     text = " ".join(text.split()).replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\|*_`\[\]])", r"\\\1", text)
 

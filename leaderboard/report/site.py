@@ -72,10 +72,10 @@ def build(
 def _write(
     folder: Path, found: Gathered, sections: list[Section], facts: Facts, stores: Sequence[Store], changes: Changes
 ) -> None:
-    environment = _environment()
+    templates = environment()
 
     def page(name: str, template: str, **values: Any) -> None:
-        rendered = environment.get_template(template).render(**values)
+        rendered = templates.get_template(template).render(**values)
         (folder / name).write_text(rendered, encoding="utf-8")
 
     tasks = _by_task(sections)
@@ -111,11 +111,12 @@ def _write(
         (folder / name).write_bytes(content)
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates, with the style and the script that every page carries in itself."""
+    found = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {
+    found.globals |= {
         "css": Markup((HERE / "report.css").read_text(encoding="utf-8")),
         "js": Markup((HERE / "report.js").read_text(encoding="utf-8")),
         "generator": GENERATOR,
@@ -125,8 +126,8 @@ def _environment() -> Environment:
         "tolerance": TOLERANCE,
         "signs": SIGNS,
     }
-    environment.filters["inline_json"] = inline_json
-    return environment
+    found.filters["inline_json"] = inline_json
+    return found
 
 
 def inline_json(value: object) -> Markup:

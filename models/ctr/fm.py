@@ -30,5 +30,7 @@ class FM(nn.Module):
         return self.first_order(ids).sum(dim=(1, 2)) + fm_interaction(self.embedding(ids)) + self.bias
 
     def regularised(self) -> Iterable[nn.Parameter]:
-        """What L2 acts on: every parameter."""
-        return self.parameters()
+        """What L2 acts on: every parameter, projections of low-rank tables excepted."""
+        yield self.bias
+        yield from self.first_order.tables()
+        yield from self.embedding.tables()

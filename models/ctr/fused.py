@@ -15,6 +15,7 @@ from benchmarks.models.ctr.dnn import DNN
 from benchmarks.models.ctr.fm import FM
 from benchmarks.models.ctr.logistic import LogisticRegression
 from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.lowrank.int8 import Int8FieldEmbedding
 from benchmarks.models.lowrank.layers import LowRankFieldEmbedding, LowRankLinear
 from benchmarks.models.lowrank.merge import MergedLinear
 from benchmarks.models.mlp import MLP, HiddenLayer
@@ -54,7 +55,8 @@ class FusedClickNetwork(nn.Module):
     id alone. So `table` [ids, rank + 1] holds z and, where the network has them (`wide`), a scalar: the first-order weight
     less |e|^2 / 2. `first` takes the z of a sample to the first layer of the MLP and to S / sqrt(2), as many columns each as
     `widths` says, in one product that has P and mu multiplied in; `rest` is the MLP behind its first product. The global
-    bias is in the scalars of the first field, and a row of three numbers has a zero as the fourth (see WHOLE).
+    bias is in the scalars of the first field, and a row of three numbers has a zero as the fourth (see WHOLE). Rows of bytes
+    stay bytes: `table` [ids, rank] is int8 then, and `beside` [ids, 1 or 2] holds the scale of each row and its scalar.
     """
 
     offsets: torch.Tensor
@@ -63,6 +65,7 @@ class FusedClickNetwork(nn.Module):
         self,
         offsets: torch.Tensor,
         table: torch.Tensor,
+        beside: torch.Tensor | None,
         rank: int,
         wide: bool,
         first: Product,
@@ -71,7 +74,8 @@ class FusedClickNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.register_buffer("offsets", offsets, persistent=False)
-        self.table = nn.Parameter(table)
+        self.table = nn.Parameter(table, requires_grad=False)
+        self.beside = None if beside is None else nn.Parameter(beside)
         self.rank = rank
         self.wide = wide
         self.first = first
@@ -83,11 +87,18 @@ class FusedClickNetwork(nn.Module):
         places = ids + self.offsets
         # A program that is exported takes a batch as it comes: it holds no loop over a number that it does not know.
         if torch.compiler.is_compiling() or ids.device.type != "cpu":
-            return self._logits(nn.functional.embedding(places, self.table))
+            return self._logits(*self._parts(places, nn.functional.embedding(places, self.table)))
         block = BLOCK * torch.get_num_threads()
         if len(places) <= block:
-            return self._logits(self._look_up(places))
-        return torch.cat([self._logits(self._look_up(part)) for part in places.split(block)])
+            return self._logits(*self._parts(places, self._look_up(places)))
+        return torch.cat([self._logits(*self._parts(part, self._look_up(part))) for part in places.split(block)])
+
+    def _parts(self, places: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The z of every field [b, F, rank] and its scalar [b, F]."""
+        if self.beside is None:
+            return rows[..., : self.rank], rows[..., self.rank] if self.wide else None
+        beside = nn.functional.embedding(places, self.beside)
+        return rows.to(beside.dtype) * beside[..., :1], beside[..., 1] if self.wide else None
 
     def _look_up(self, places: torch.Tensor) -> torch.Tensor:
         whole = WHOLE.get(self.table.shape[1] * self.table.element_size())
@@ -96,16 +107,16 @@ class FusedClickNetwork(nn.Module):
         rows = self.table.view(whole).view(-1).index_select(0, places.flatten())
         return rows.view(self.table.dtype).view(*places.shape, self.table.shape[1])
 
-    def _logits(self, rows: torch.Tensor) -> torch.Tensor:
+    def _logits(self, z: torch.Tensor, scalars: torch.Tensor | None) -> torch.Tensor:
         terms = []
         if self.rank:
-            deep, pooled = self.first(rows[..., : self.rank].flatten(1)).split(self.widths, dim=1)
+            deep, pooled = self.first(z.flatten(1)).split(self.widths, dim=1)
             if self.widths[0]:
                 terms.append(self.rest(deep).squeeze(1))
             if self.widths[1]:
                 terms.append(pooled.square().sum(dim=1))
-        if self.wide:
-            terms.append(rows[..., self.rank].sum(dim=1))
+        if scalars is not None:
+            terms.append(scalars.sum(dim=1))
         logits = terms[0]
         for term in terms[1:]:
             logits = logits + term
@@ -115,18 +126,22 @@ class FusedClickNetwork(nn.Module):
 class Rows(NamedTuple):
     """The rows of a field embedding as z P_f + mean_f.
 
-    `z` is the table [ids, r] as it is; P [F, r, d] and the mean [F, d] are float64. Field f has the rows bounds[f] to
-    bounds[f + 1].
+    `z` is the table [ids, r] as it is, to be multiplied by `scale` [ids] where it is int8; P [F, r, d] and the mean [F, d] are
+    float64. Field f has the rows bounds[f] to bounds[f + 1].
     """
 
     z: torch.Tensor
+    scale: torch.Tensor | None
     projection: torch.Tensor
     mean: torch.Tensor
     bounds: list[int]
 
     def between(self, start: int, stop: int, field: int) -> torch.Tensor:
         """Some rows of one field, multiplied out: float64 [stop - start, d]."""
-        return _exact(self.z[start:stop]) @ self.projection[field] + self.mean[field]
+        z = _exact(self.z[start:stop])
+        if self.scale is not None:
+            z *= _exact(self.scale[start:stop])[:, None]
+        return z @ self.projection[field] + self.mean[field]
 
 
 class Affine(NamedTuple):
@@ -159,10 +174,12 @@ def fuse(network: nn.Module) -> FusedClickNetwork:
     like = next(network.parameters())
     bias = _exact(network.get_parameter("bias")) if first_order else None
     merged = getattr(parts.get("embedding"), "merged", False)
+    table, beside = _table(first_order, embedding, bias, like)
     first, widths = _first(embedding, head, merged, wide=first_order is not None)
     return FusedClickNetwork(
         torch.tensor(embedding.bounds[:-1]),
-        _table(first_order, embedding, bias, like),
+        table,
+        beside,
         rank,
         first_order is not None,
         Product(*first),
@@ -172,38 +189,52 @@ def fuse(network: nn.Module) -> FusedClickNetwork:
 
 
 def _rows(table: nn.Module) -> Rows:
-    if type(table) is FieldEmbedding:
+    plain = (FieldEmbedding, Int8FieldEmbedding)
+    z: nn.Module
+    if isinstance(table, plain):
         fields, dim = len(table.cardinalities), table.embedding_dim
         projection, mean, z = torch.eye(dim, dtype=torch.float64).repeat(fields, 1, 1), None, table
-    elif type(table) is LowRankFieldEmbedding and type(table.z) is FieldEmbedding:
+    elif type(table) is LowRankFieldEmbedding and isinstance(table.z, plain):
         projection, mean, z = _exact(table.projection), table.mean, table.z
     else:
         _refuse(table, "table")
     centre = projection.new_zeros(projection[:, 0].shape) if mean is None else _exact(mean)
-    return Rows(z.weight.detach(), projection, centre, [0, *accumulate(z.cardinalities)])
+    bounds = [0, *accumulate(z.cardinalities)]
+    if isinstance(z, FieldEmbedding):
+        return Rows(z.weight.detach(), None, projection, centre, bounds)
+    scale = z.scale[:, 0] if z.scales == "row" else z.scale[:, 0].repeat_interleave(torch.tensor(z.cardinalities))
+    return Rows(z.rows, scale, projection, centre, bounds)
 
 
 def _no_columns(table: nn.Module) -> Rows:
     """An embedding of no dimensions for the fields of a table."""
     rows = _rows(table)
-    return rows._replace(z=rows.z[:, :0], projection=rows.projection[:, :0, :0], mean=rows.mean[:, :0])
+    return rows._replace(z=rows.z[:, :0], scale=None, projection=rows.projection[:, :0, :0], mean=rows.mean[:, :0])
 
 
-def _table(first_order: Rows | None, embedding: Rows, bias: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
-    rank = embedding.z.shape[1]
-    columns = rank + (first_order is not None)
-    spare = columns * like.element_size() == 12
-    table = like.new_zeros(embedding.bounds[-1], columns + spare)
-    table[:, :rank] = embedding.z
+def _table(
+    first_order: Rows | None, embedding: Rows, bias: torch.Tensor | None, like: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The table of a fused network and, where its rows are bytes, what stands beside it."""
+    rank, wide, ids = embedding.z.shape[1], first_order is not None, embedding.bounds[-1]
+    if embedding.scale is None or not rank:
+        spare = (rank + wide) * like.element_size() == 12
+        table, beside = like.new_zeros(ids, rank + wide + spare), None
+        table[:, :rank] = embedding.z
+        scalars = table[:, rank] if wide else table
+    else:
+        table, beside = embedding.z.clone(), like.new_zeros(ids, 1 + wide)
+        beside[:, 0] = embedding.scale
+        scalars = beside[:, -1]
     if first_order is None or bias is None:
-        return table
+        return table, beside
     for field, (begin, end) in enumerate(pairwise(embedding.bounds)):
         for start in range(begin, end, CHUNK):
             place = (start, min(start + CHUNK, end), field)
             weight, row = first_order.between(*place)[:, 0], embedding.between(*place)
             scalar = weight - 0.5 * row.square().sum(dim=1)
-            table[start : place[1], rank] = (scalar if field else scalar + bias).to(like)
-    return table
+            scalars[start : place[1]] = (scalar if field else scalar + bias).to(like)
+    return table, beside
 
 
 def _first(embedding: Rows, head: Affine | None, merged: bool, wide: bool) -> tuple[Affine, tuple[int, int]]:

@@ -26,4 +26,5 @@ class LogisticRegression(nn.Module):
 
     def regularised(self) -> Iterable[nn.Parameter]:
         """What L2 acts on: every parameter."""
-        return self.parameters()
+        yield self.bias
+        yield from self.first_order.tables()

@@ -68,7 +68,10 @@ def test_figures_of_another_split_are_shown_with_ours_but_are_not_comparable():
     assert all(row.comparable for row in reported_rows("ctr", "criteo_x4_001"))
 
 
-@pytest.mark.parametrize("dataset", ["frappe_x1", "criteo_x4_001", "avazu_x4_001"])
+@pytest.mark.parametrize(
+    "dataset",
+    ["frappe_x1", "criteo_x4_001", "criteo_x4_002", "avazu_x4_001", "avazu_x4_002", "movielenslatest_x1"],
+)
 def test_reported_figures_agree_with_the_published_table(dataset):
     mirror = os.environ.get("BENCH_MIRROR", "")
     table = Path(mirror) / "bars_leaderboard" / f"{dataset}.csv"
@@ -100,6 +103,14 @@ def test_publishing_copies_figures_and_our_predictions_and_nothing_else(store, t
     folder = tmp_path / "published" / "ctr" / "run-1"
     assert capsys.readouterr().out.strip() == str(folder)
     assert sorted(path.name for path in folder.iterdir()) == ["predictions.npz", "record.json", "replicates.npz"]
+    assert verify(Store(tmp_path / "published")) == []
+
+
+def test_runs_of_a_curve_may_be_published_without_their_answers(store, tmp_path):
+    commit(store)
+    assert main(["run-1", "--store", store.root, "--to", str(tmp_path / "published"), "--no-predictions"]) == 0
+    folder = tmp_path / "published" / "ctr" / "run-1"
+    assert sorted(path.name for path in folder.iterdir()) == ["record.json", "replicates.npz"]
     assert verify(Store(tmp_path / "published")) == []
 
 

@@ -18,6 +18,7 @@ from benchmarks.models.ctr import fused as fused_form
 from benchmarks.models.ctr.build import build
 from benchmarks.models.ctr.deepfm import DeepFM
 from benchmarks.models.ctr.fused import FusedClickNetwork, Product, fuse
+from benchmarks.models.lowrank.int8 import Int8FieldEmbedding
 from benchmarks.models.lowrank.layers import LowRankFieldEmbedding, LowRankLinear
 from benchmarks.models.lowrank.surgery import embedding_units, linear_units, put_low_rank_table, replace_module
 from benchmarks.models.lowrank.svd import svd_embedding, svd_linear
@@ -271,3 +272,33 @@ def test_what_has_no_fused_form_is_refused_by_name_and_leaves_as_it_is(
 def test_a_task_without_a_form_of_its_own_hands_out_the_network() -> None:
     network = nn.Linear(3, 1)
     assert Trajectory().exported(network) is network
+
+
+def of_bytes(name: str) -> nn.Module:
+    """A network whose tables are int8, the embedding of low rank where the network has one."""
+    network = dense(name)
+    if name != "lr":
+        factors = svd_embedding(network.embedding).truncate(RANK)
+        put_low_rank_table(network, "embedding", factors)
+        replace_module(network, "embedding.z", Int8FieldEmbedding.of(factors.z))
+    for place, table in embedding_units(network).items():
+        replace_module(network, place, Int8FieldEmbedding.of(table))
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", ["lr", "fm", "dnn", "deepfm"])
+def test_rows_of_bytes_stay_bytes_and_answer_alike(name: str) -> None:
+    network = of_bytes(name)
+    fused = fuse(network)
+    for batch in BATCHES:
+        ids = ids_of(batch)
+        torch.testing.assert_close(fused(ids), network(ids), rtol=1e-5, atol=1e-5)
+    assert (fused.table.dtype is torch.int8) == (name != "lr")
+
+
+def test_plain_int8_tables_have_a_fused_form() -> None:
+    network = dense("deepfm")
+    for place, table in embedding_units(network).items():
+        replace_module(network, place, Int8FieldEmbedding.of(table))
+    ids = ids_of(64)
+    torch.testing.assert_close(fuse(network.eval())(ids), network(ids), rtol=1e-5, atol=1e-5)

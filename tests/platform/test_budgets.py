@@ -14,11 +14,13 @@ from torch import nn
 from benchmarks import profiling, provenance, registry, runner, scoring
 from benchmarks.datasets.open import open_bundle
 from benchmarks.errors import BenchmarkError
+from benchmarks.exporting import export
 from benchmarks.leaderboard.record import Record
 from benchmarks.leaderboard.store import Store
 from benchmarks.method import Train
 from benchmarks.models.size import stored_bytes
 from benchmarks.runner import load_method, load_task
+from benchmarks.solver import NetworkSolver
 from benchmarks.spec import RunSpec
 from benchmarks.task import Task
 from benchmarks.workbench import Bench
@@ -140,3 +142,14 @@ def test_one_calibration_serves_every_budget_of_a_base(store: Store, monkeypatch
     for budget in (0.8, 0.7, 0.6):
         runner.run(spec("ctr", "afm", f"method.budget={budget}", "seed=5"), store)
     assert len(passes) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "method"), SIZED)
+def test_what_a_method_leaves_can_be_exported(task: str, method: str, tmp_path: Path) -> None:
+    base, least = stored_bytes(bench(spec(task, method)).fresh()), smallest(task, method)
+    made = spec(task, method, f"method.budget={(least + base) // 2}")
+    at = bench(made)
+    schema = {key: value for key, value in at.data.schema.items() if key != "counts"}
+    export(NetworkSolver(at.task, network_of(made), schema), tmp_path / "network.pt2")  # which compares the answers
+    assert (tmp_path / "network.pt2").is_file()

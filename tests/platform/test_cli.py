@@ -437,7 +437,8 @@ def test_the_readmes_commands_are_understood(words: list[str], trained: Path, fo
         for point in expand(typed) if "-m" in words else [typed]:
             assert RunSpec.of(point).task in point[0]
         return
-    shutil.copytree(trained / "results", folder / "results")
+    for store in ("results", "before"):
+        shutil.copytree(trained / "results", folder / store)
     clicks(folder / "clicks.csv")
     assert main(words) == 0
 
