@@ -175,17 +175,19 @@ def _write(root: Path, index: int) -> None:
     turn = row // (len(METHODS) * len(MODELS))
     host, cpu, gpu = CHIPS[row % len(CHIPS)]
     budget = BUDGETS[turn % len(BUDGETS)] if method in ("svd", "afm", "small_dim") else None
-    rank = 2 + turn
+    rank = None if budget else 2 + turn  # rows with a budget form curves
     metric, unit, direction, dataset = TASKS[task]
     random = np.random.default_rng([index % len(TASKS), row])
     value = 0.8 + 0.05 * float(random.normal()) + 0.002 * seed
     size = int(1e6 * (budget or (1 if method == "none" else random.uniform(0.2, 1))))
-    name = f"{method}-{model}-r{rank}"
+    name = f"{method}-{model}-{turn}"
+    first = (MODELS.index(model) * len(METHODS) * SEEDS + seed) * len(TASKS) + index % len(TASKS)
+    base = None if method == "none" else f"none-{model}-0-s{seed}-{first:05d}"
     run_id = f"{name}-s{seed}-{index:05d}"
     record = Record(
         run_id=run_id, status="ok", created_utc=f"2026-01-01T{index // 3600 % 24:02d}:{index // 60 % 60:02d}:{index % 60:02d}Z",
         task=task, task_version=1, dataset=dataset, data_fingerprint="f" * 64, method=method, model=model, scale="paper",
-        seed=seed, config_hash=name, key=f"{task}-{name}-{seed}", overrides=[f"task={task}", f"method={method}"],
+        seed=seed, config_hash=name, key=f"{task}-{name}-{seed}", overrides=[f"task={task}", f"method={method}"], base_run=base,
         config={
             "method": {"name": method, "rank": rank, "budget": budget, "kind": "train" if method == "none" else "compress"},
             "model": {"name": model, "width": 400}, "trainer": {"learning_rate": 0.001, "max_epochs": 30},

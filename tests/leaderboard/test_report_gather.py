@@ -16,7 +16,7 @@ from benchmarks.leaderboard.report.gather import gather
 from benchmarks.leaderboard.report.sections import collect
 from benchmarks.leaderboard.store import Store
 
-RUN = "none-netA-r2-s0-00000"
+RUN = "none-netA-0-s0-00000"
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_a_method_that_only_failed_or_is_not_ranked_says_so(generated, facts, tm
         elif folder.name.startswith("afm"):
             text = (folder / "record.json").read_text()
             (folder / "record.json").write_text(text.replace('"scale": "paper"', '"scale": "smoke"'))
-    (failed,) = (root / "medseg").glob("none-netA-r2-s0-*")
+    (failed,) = (root / "medseg").glob("none-netA-0-s0-*")
     shutil.copytree(failed, root / "ctr" / "svd-x")
     text = (failed / "record.json").read_text().replace('"task": "medseg"', '"task": "ctr"')
     text = text.replace('"status": "ok"', '"status": "failed"').replace('"method": "none"', '"method": "svd"')
@@ -89,8 +89,8 @@ def test_the_next_build_tells_what_was_added_changed_and_removed(generated, tmp_
     root, out = tmp_path / "results", tmp_path / "report"
     assert "first build" in build([generated(root, 70)], out).read_text()
     assert "Nothing has changed" in build([generated(root, 70)], out).read_text()
-    (gone,) = (root / "ctr").glob("afm-netA-r2-s0-*")
-    for folder in (root / "ctr").glob("afm-netA-r2-s?-*"):
+    (gone,) = (root / "ctr").glob("afm-netA-0-s0-*")
+    for folder in (root / "ctr").glob("afm-netA-0-s?-*"):
         shutil.rmtree(folder)
     text = build([generated(root, 0)], out).read_text()
     assert "1 row removed" in text

@@ -13,7 +13,7 @@ from benchmarks.leaderboard.report.run_page import LOG_LINES, LOG_WIDTH, run_pag
 from benchmarks.leaderboard.report.site import build
 from benchmarks.leaderboard.store import Store
 
-RUN = "none-netA-r2-s0-00000"
+RUN = "none-netA-0-s0-00000"
 
 
 @pytest.fixture
