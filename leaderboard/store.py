@@ -67,22 +67,25 @@ class Store:
 
     def records(self, task: str | None = None, status: Status | None = None) -> Iterator[Record]:
         """All committed records, by task and run id; one that cannot be read raises UnreadableRecord with its path."""
-        for found in self.readable(task):
-            if isinstance(found, UnreadableRecord):
-                raise found
-            if status in (None, found.status):
-                yield found
+        for record in self.readable(task):
+            if isinstance(record, UnreadableRecord):
+                raise record
+            if status in (None, record.status):
+                yield record
 
     def readable(self, task: str | None = None) -> Iterator[Record | UnreadableRecord]:
         """As `records`, for readers who name damage and go on: a record that cannot be read comes as its error."""
+        return (record for _, record in self.scan(task))
+
+    def scan(self, task: str | None = None) -> Iterator[tuple[str, Record | UnreadableRecord]]:
+        """As `readable`, each with its path."""
         for found, run_id in self.place.runs(task):
             try:
-                record = self._load(found, run_id)
+                record: Record | UnreadableRecord | None = self._load(found, run_id)
             except UnreadableRecord as error:
-                yield error
-            else:
-                if record is not None:
-                    yield record
+                record = error
+            if record is not None:
+                yield self.place.where(found, run_id, RECORD), record
 
     def find(self, key: str) -> Record | None:
         """The latest `ok` record with this key, or None."""
@@ -108,6 +111,13 @@ class Store:
         """The content of a side file; raises FileNotFoundError where the run has none of that name."""
         task, run_id = (run.task, run.run_id) if isinstance(run, Record) else (self._task_of(run), run)
         with self.place.open(task, run_id, name) as stream:
+            return stream.read()
+
+    def read_end(self, run: Record, name: str, most: int) -> bytes:
+        """The last `most` bytes of a side file: of a log of gigabytes no more is read."""
+        with self.place.open(run.task, run.run_id, name) as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - most))
             return stream.read()
 
     def recover(self) -> list[Record]:

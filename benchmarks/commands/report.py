@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import registry
+from benchmarks import __version__, registry
 from benchmarks.datasets.catalogue import cards, read_card
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.publish import PUBLISHED
 from benchmarks.leaderboard.record import UnreadableRecord
 from benchmarks.leaderboard.report import build
 from benchmarks.leaderboard.report.facts import Facts, TaskFacts
+from benchmarks.leaderboard.report.gather import Gathered, gather
 from benchmarks.leaderboard.report.markdown import markdown_report, write_between_markers
 from benchmarks.leaderboard.report.sections import build_sections, collect
 from benchmarks.leaderboard.reported import reported_rows
@@ -33,18 +35,26 @@ def main(argv: list[str]) -> int:
             arguments.table.write_text(markdown_report(build_sections(collect(stores), facts())), encoding="utf-8")
             print(arguments.table)
         if not arguments.readme and not arguments.table:
-            print(build_report(stores, arguments.out))
+            gathered = gather(stores)
+            print(build_report(stores, arguments.out, gathered))
+            return 1 if gathered.refused else 0
     except UnreadableRecord as error:
         raise BenchmarkError(
-            f"{error}. Nothing is left out silently, so no report is built: `python -m benchmarks verify` lists all "
+            f"{error}. Nothing is left out silently, so nothing is written: `python -m benchmarks verify` lists all "
             "problems of a store."
         ) from error
     return 0
 
 
-def build_report(stores: Sequence[Store], out: Path) -> Path:
-    """Builds the report with what the installed tasks and cards say, and returns its first page."""
-    return build(stores, out, facts=facts(), reported=reported_rows())
+def build_report(stores: Sequence[Store], out: Path, gathered: Gathered | None = None) -> Path:
+    """Builds the report with what the installed tasks and cards say, and returns its first page.
+
+    Records that cannot be used are named on standard error, as they are on the page.
+    """
+    found = gathered or gather(stores)
+    for refused in found.refused:
+        print(f"Left out of the report: {refused.path}: {refused.reason}", file=sys.stderr)
+    return build(stores, out, facts=facts(), reported=reported_rows(), gathered=found)
 
 
 def with_published(store: Store) -> list[Store]:
@@ -65,7 +75,13 @@ def facts() -> Facts:
         )
         for name, entry in registry.entries("task").items()
     }
-    return Facts(tasks, {name: read_card(name) for name in cards()})
+    return Facts(
+        tasks,
+        cards={name: read_card(name) for name in cards()},
+        methods={name: entry.settings for name, entry in registry.entries("method").items()},
+        models={name: entry.settings for name, entry in registry.entries("model").items()},
+        version=__version__,
+    )
 
 
 def _bases(task: registry.Entry) -> dict[str, str]:

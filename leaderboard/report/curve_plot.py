@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from benchmarks.leaderboard import numbers
 from benchmarks.leaderboard.report.curves import Curve, CurvePoint, CurveSet
+from benchmarks.leaderboard.report.legend import Key, legend
 from benchmarks.leaderboard.report.svg import (
     BOTTOM,
     HEIGHT,
@@ -33,10 +34,6 @@ SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 2)
 
 CONTROL_SERIES = SERIES - 1
 """Grey and a cross; the other series take turns at the rest."""
-
-LEGEND_LINE = 20
-LETTER = 6.2
-"""Units that a letter of the legend takes, on average."""
 
 SAME_PLACE = 12
 """Units within which marks on the edge cover each other."""
@@ -66,8 +63,9 @@ def budget_plot(found: CurveSet, *, y: str, metric: str) -> Markup | None:
     # The control comes first and so lies under the others: it is what they are read against.
     parts += [_mark(curve, point, series[curve], at_x, at_y, metric) for curve, point in shown]
     parts += _names_of_far_points(shown, at_x, at_y, (low, high))
-    legend, height = _legend(found.curves, series)
-    return drawing([*parts, legend], _summary(found, metric, len(shown)), height=height, kind="plot has-lines")
+    # Below the axes: curves of good methods lie close together and leave no room beside them.
+    drawn, height = legend([_key(curve, *series[curve]) for curve in found.curves])
+    return drawing([*parts, drawn], _summary(found, metric, len(shown)), height=height, kind="plot has-lines")
 
 
 def _bounds(found: CurveSet, points: Sequence[CurvePoint]) -> tuple[float, float]:
@@ -109,6 +107,10 @@ def _line(curve: Curve, colour: int, at_x: Callable[[float], float], at_y: Calla
     ordered = sorted(curve.measured, key=lambda point: point.size)
     path = "M" + " L".join(f"{at_x(point.size):.1f},{at_y(point.value):.1f}" for point in ordered)
     return tag("path", d=path, class_=f"{_line_kind(curve)} series-{colour}")
+
+
+def _key(curve: Curve, colour: int, form: int) -> Key:
+    return Key(f"{curve.label} (control)" if curve.is_control else curve.label, colour, form, _line_kind(curve))
 
 
 def _line_kind(curve: Curve) -> str:
@@ -162,31 +164,6 @@ def _names_of_far_points(
             )
     named = [(place * SAME_PLACE, y, ", ".join(names)) for (place, y), names in texts.items()]
     return placed_names(named, places)
-
-
-def _legend(curves: Sequence[Curve], series: dict[Curve, tuple[int, int]]) -> tuple[Markup, int]:
-    """All curves below the plot, in as many columns as their names leave room for, and the height of the drawing with it.
-
-    Beside the points there is no room for them: curves of good methods lie close together.
-    """
-    names = [f"{curve.label} (control)" if curve.is_control else curve.label for curve in curves]
-    width = WIDTH - LEFT - RIGHT
-    columns = max(1, min(4, int(width / (44 + LETTER * max(map(len, names))))))
-    lines = -(-len(curves) // columns)
-    top = HEIGHT + LEGEND_LINE
-    parts = []
-    for index, (curve, name) in enumerate(zip(curves, names, strict=True)):
-        x, y = LEFT + (index // lines) * (width / columns), top + (index % lines) * LEGEND_LINE
-        colour, form = series[curve]
-        line = tag("path", d=f"M{x:.1f},{y} h28", class_=f"{_line_kind(curve)} series-{colour}")
-        parts.append(tag("g", line + shape(form, x + 14, y), class_=f"legend series-{colour}"))
-        parts.append(tag("text", _shortened(name), x=f"{x + 36:.1f}", y=y + 4, class_="tick"))
-    return Markup("").join(parts), top + (lines - 1) * LEGEND_LINE + 12
-
-
-def _shortened(name: str) -> str:
-    most = int((WIDTH - LEFT - RIGHT - 44) / LETTER)
-    return name if len(name) <= most else f"{name[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _summary(found: CurveSet, metric: str, points: int) -> str:

@@ -22,10 +22,14 @@ class TaskFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """Tasks by name, and the cards of data sets by id as plain mappings."""
+    """Tasks by name; cards of data sets, methods and models by name, as the plain mappings of their YAML files; and the
+    suite's version."""
 
     tasks: Mapping[str, TaskFacts] = field(default_factory=dict)
     cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    version: str = ""
 
     def task(self, name: str) -> TaskFacts:
         """The facts of a task; of one that is no longer installed, its name alone."""

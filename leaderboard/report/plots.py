@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from benchmarks.leaderboard.numbers import log_ticks, ticks, usual_range
+from benchmarks.leaderboard.report.legend import Key, legend
 from benchmarks.leaderboard.report.svg import (
     BOTTOM,
     HEIGHT,
     LEFT,
     RIGHT,
-    SERIES,
     TOP,
     WIDTH,
     arrow,
@@ -25,6 +25,7 @@ from benchmarks.leaderboard.report.svg import (
     placed_names,
     shape,
     short_label,
+    style,
     tag,
     y_labels,
 )
@@ -53,6 +54,7 @@ def pareto_plot(points: Sequence[Point], *, x: str, y: str, maximize: bool = Tru
     known = [p for p in points if p.cost is not None and p.cost > 0 and p.quality is not None]
     if len(known) < 2:
         return None
+    known.sort(key=lambda point: (point.cost, point.quality))  # the order in which the keyboard walks over them
     costs, qualities = [p.cost or 0.0 for p in known], [p.quality or 0.0 for p in known]
     front = pareto_front(costs, qualities if maximize else [-quality for quality in qualities])
     usual = usual_range(qualities)
@@ -63,7 +65,7 @@ def pareto_plot(points: Sequence[Point], *, x: str, y: str, maximize: bool = Tru
     x_low, x_high = min(costs) / 1.3, max(costs) * 1.3
     at_x = axis(x_low, x_high, LEFT, WIDTH - RIGHT, logarithmic=True)
     at_y = kept_inside(axis(low, high, HEIGHT - BOTTOM, TOP), TOP, HEIGHT - BOTTOM)
-    order = sorted({p.series for p in known})
+    order = sorted({p.series for p in points})  # those without this cost too: the plots of a page share their colours
     parts = [frame([(at_x(v), short_label(v)) for v in log_ticks(x_low, x_high)], y_labels(low, high, at_y), x, y)]
     steps = sorted((at_x(costs[i]), at_y(qualities[i])) for i in range(len(known)) if front[i])
     parts.append(tag("path", d=_step_path(steps), class_="front"))
@@ -72,12 +74,15 @@ def pareto_plot(points: Sequence[Point], *, x: str, y: str, maximize: bool = Tru
     named = [i for i in range(len(known)) if front[i] or far[i]]
     texts = [known[i].name + (f" {arrow(qualities[i], low)} {qualities[i]:.4g}" if far[i] else "") for i in named]
     for index, point in enumerate(known):
-        parts.append(_point(point, marks[index], at_y, order.index(point.series) % SERIES, on_front=bool(front[index])))
+        parts.append(_point(point, marks[index], at_y, style(order.index(point.series)), on_front=bool(front[index])))
     parts += placed_names([(*marks[i], text) for i, text in zip(named, texts, strict=True)], marks)
+    height = HEIGHT
     if len(order) > 1:
-        parts.append(_legend(order))
+        present = {point.series for point in known}
+        drawn, height = legend([Key(name, *style(i)) for i, name in enumerate(order) if name in present])
+        parts.append(drawn)
     summary = f"{title}: {len(known)} rows, {int(front.sum())} on the front. The table holds the same figures."
-    return drawing(parts, summary)
+    return drawing(parts, summary, height=height)
 
 
 def curve_plot(series: Sequence[tuple[str, Sequence[tuple[float, float]]]], *, x: str, title: str) -> Markup | None:
@@ -130,18 +135,9 @@ def _step_path(steps: Sequence[tuple[float, float]]) -> str:
 
 
 def _point(
-    point: Point, at: tuple[float, float], at_y: Callable[[float], float], series: int, *, on_front: bool
+    point: Point, at: tuple[float, float], at_y: Callable[[float], float], series: tuple[int, int], *, on_front: bool
 ) -> Markup:
     ends = None if point.low is None or point.high is None else (at_y(point.low), at_y(point.high))
-    kind = f"front-point series-{series}" if on_front else f"series-{series}"
-    return linked_mark(at, ends, shape(series, *at), title=point.title, href=point.href, kind=kind)
-
-
-def _legend(series: Sequence[str]) -> Markup:
-    """At the lower right, where quality is low and cost high: the corner that good rows leave empty."""
-    parts = []
-    for index, name in enumerate(series):
-        y = HEIGHT - BOTTOM - 14 - 18 * (len(series) - 1 - index)
-        mark = tag("g", shape(index % SERIES, WIDTH - RIGHT - 120, y), class_=f"series-{index % SERIES} legend")
-        parts += [mark, tag("text", name, x=WIDTH - RIGHT - 108, y=y + 4, class_="tick")]
-    return Markup("").join(parts)
+    colour, form = series
+    kind = f"front-point series-{colour}" if on_front else f"series-{colour}"
+    return linked_mark(at, ends, shape(form, *at), title=point.title, href=point.href, kind=kind)

@@ -4,13 +4,15 @@
   root.classList.add("js");
 
   // Private windows may refuse storage: the choice then lasts for the page.
-  function remembered() { try { return localStorage.getItem("theme"); } catch (e) { return null; } }
-  function remember(theme) { try { localStorage.setItem("theme", theme); } catch (e) { /* lasts for the page */ } }
+  function remembered(name) { try { return localStorage.getItem("lowrank-benchmarks:" + name); } catch (e) { return null; } }
+  function remember(name, value) {
+    try { localStorage.setItem("lowrank-benchmarks:" + name, value); } catch (e) { /* lasts for the page */ }
+  }
   function show(theme) {
     if (theme === "auto") { root.removeAttribute("data-theme"); } else { root.setAttribute("data-theme", theme); }
   }
   var themes = ["auto", "light", "dark"];
-  var theme = themes.indexOf(remembered()) > 0 ? remembered() : "auto";
+  var theme = themes.indexOf(remembered("theme")) > 0 ? remembered("theme") : "auto";
   show(theme);
 
   function themeSwitch(button) {
@@ -20,7 +22,7 @@
     button.addEventListener("click", function () {
       theme = themes[(themes.indexOf(theme) + 1) % themes.length];
       show(theme);
-      remember(theme);
+      remember("theme", theme);
       label();
     });
   }
@@ -53,12 +55,77 @@
 
   function filterable(input) {
     input.hidden = false;
-    var rows = input.closest("section").querySelectorAll("table.sortable tbody tr");
+    var rows = input.closest("section").querySelectorAll("table.main tbody tr");
+    var count = input.closest(".tools").querySelector(".count");
     input.addEventListener("input", function () {
       var words = input.value.toLowerCase().split(/\s+/);
+      var left = 0;
       rows.forEach(function (row) {
         var text = row.textContent.toLowerCase();
         row.hidden = !words.every(function (word) { return text.indexOf(word) >= 0; });
+        left += row.hidden ? 0 : 1;
+      });
+      count.textContent = left === rows.length ? "" : left + " of " + rows.length + " rows";
+    });
+  }
+
+  // Columns are hidden by one rule each: a table of hundreds of rows need not be touched.
+  function chooser(table) {
+    var name = "columns:" + document.querySelector("h1").textContent;
+    var hidden = (remembered(name) || "").split(" ").filter(Boolean);
+    var heads = Array.prototype.slice.call(table.tHead.rows[0].cells);
+    var style = document.head.appendChild(document.createElement("style"));
+    var box = document.createElement("details");
+    box.className = "chooser";
+    box.innerHTML = "<summary>Columns</summary><fieldset><legend>Columns that are shown</legend></fieldset>";
+    function apply() {
+      style.textContent = heads.map(function (head, index) {
+        if (hidden.indexOf(head.dataset.key) < 0) { return ""; }
+        return "#" + table.id + " tr > :nth-child(" + (index + 1) + ") { display: none; }";
+      }).join("\n");
+    }
+    heads.forEach(function (head) {
+      var key = head.dataset.key;
+      if (!key) { return; }
+      var label = document.createElement("label");
+      var tick = document.createElement("input");
+      tick.type = "checkbox";
+      tick.checked = hidden.indexOf(key) < 0;
+      tick.addEventListener("change", function () {
+        hidden = hidden.filter(function (other) { return other !== key; });
+        if (!tick.checked) { hidden.push(key); }
+        remember(name, hidden.join(" "));
+        apply();
+      });
+      label.appendChild(tick);
+      label.appendChild(document.createTextNode(" " + head.textContent.trim()));
+      box.lastChild.appendChild(label);
+    });
+    apply();
+    table.closest("section").querySelector(".tools").appendChild(box);
+  }
+
+  // Tab enters a plot once; the arrow keys walk over its points, and the line below it says which one it is.
+  function walkable(plot) {
+    var points = Array.prototype.slice.call(plot.querySelectorAll("a.point"));
+    if (!points.length) { return; }
+    var readout = plot.parentNode.insertBefore(document.createElement("p"), plot.nextSibling);
+    readout.className = "readout small";
+    readout.setAttribute("aria-hidden", "true");
+    function tell(point) { readout.textContent = point.getAttribute("aria-label"); }
+    function enterAt(point) {
+      points.forEach(function (other) { other.setAttribute("tabindex", other === point ? "0" : "-1"); });
+    }
+    enterAt(points[0]);
+    var steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+    points.forEach(function (point, index) {
+      point.addEventListener("mouseenter", function () { tell(point); });
+      point.addEventListener("focus", function () { tell(point); enterAt(point); });
+      point.addEventListener("keydown", function (event) {
+        var to = event.key === "Home" ? 0 : event.key === "End" ? points.length - 1 : index + (steps[event.key] || 0);
+        if (to === index || !points[to]) { return; }
+        event.preventDefault();
+        points[to].focus();
       });
     });
   }
@@ -94,6 +161,8 @@
     themeSwitch(document.getElementById("theme"));
     document.querySelectorAll("table.sortable").forEach(sortable);
     document.querySelectorAll("input.filter").forEach(filterable);
+    document.querySelectorAll("table.main").forEach(chooser);
+    document.querySelectorAll("svg.plot").forEach(walkable);
     var data = document.getElementById("data");
     if (data) {
       var parsed = JSON.parse(data.textContent);

@@ -181,7 +181,7 @@ def _row(runs: Sequence[Run], label: tuple[str, str], plan: Plan) -> Row:
         conditions={name: _primary(runs, plan, name) for name in plan.conditions},
         metrics={wanted.metric: _metric(runs, wanted) for wanted in plan.metrics},
         cost={name: over_seeds(runs, pick) for name, pick in COSTS.items()},
-        latency={batch: _latency(runs, batch, plan) for batch in plan.batches},
+        latency={batch: latency_figure(runs, batch, plan.hardware) for batch in plan.batches},
     )
 
 
@@ -217,8 +217,9 @@ def find_quality(record: Record, metric: str, condition: str | None = None) -> Q
     return next((q for q in record.quality if (q.metric, q.split, q.condition) == (metric, "test", condition)), None)
 
 
-def _latency(runs: Sequence[Run], batch: int, plan: Plan) -> Figure:
-    here = [run for run in runs if run.hardware == plan.hardware]
+def latency_figure(runs: Sequence[Run], batch: int, hardware: tuple[str, str] | None) -> Figure:
+    """The latency at a batch size on one group of machines, over the seeds that ran there."""
+    here = [run for run in runs if run.hardware == hardware]
     if not here:
         return Figure(None, reason=f"measured on other hardware: {runs[0].hardware[1]}")
     return over_seeds(here, lambda record: found.median if (found := latency_of(record, batch)) else None)

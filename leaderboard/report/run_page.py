@@ -5,46 +5,100 @@ from __future__ import annotations
 import csv
 import io
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
 from benchmarks.leaderboard.labels import flatten, plain
+from benchmarks.leaderboard.record import Record
+from benchmarks.leaderboard.report.facts import Facts
 from benchmarks.leaderboard.report.plots import curve_plot
 from benchmarks.leaderboard.report.rows import Run
 
-LOG_LINES = 60
+LOG_LINES, LOG_WIDTH = 60, 400
+"""Lines and signs a line of a log that are shown: progress bars make lines of megabytes."""
+
+LOG_BYTES = 64_000
+HISTORY_BYTES = 1_000_000
 NOT_DRAWN = frozenset({"stage", "epoch", "step", "seconds", "lr"})
 
 
 @dataclass(frozen=True)
 class RunPage:
-    """The parts of a run page beside its record."""
+    """The parts of a run page beside its record.
+
+    `changed` holds settings of method and model that are not the default, and others that were typed: name, value, default
+    (empty where only the typing is known). It is None where the default of the method is not known. `lost` names files that
+    the record lists and that are not there.
+    """
 
     command: str
     settings: list[tuple[str, str]]
+    changed: list[tuple[str, str, str]] | None
     curves: Markup | None
     log: str
+    log_bytes: int
     pictures: dict[str, bytes]
+    lost: list[str]
 
 
-def run_page(run: Run) -> RunPage:
+def run_page(run: Run, facts: Facts) -> RunPage:
     """Gathers the parts of a run's page; pictures are PNG files by the name that they get beside the page."""
-    record = run.record
-    names = {file.name for file in record.files}
-    log = _text(run, "log.txt") if "log.txt" in names else ""
-    pictures = sorted(name for name in names if name.startswith("pictures/") and name.endswith(".png"))
+    record, files = run.record, {file.name: file for file in run.record.files}
+    lost: list[str] = []
+
+    def read(name: str, most: int) -> bytes:
+        if name not in files or ".." in name:
+            return b""
+        try:
+            return run.store.read_end(record, name, most)
+        except OSError:
+            lost.append(name)
+            return b""
+
+    log = read("log.txt", LOG_BYTES).decode("utf-8", errors="replace")
+    history = read("history.csv", HISTORY_BYTES).decode("utf-8", errors="replace")
+    names = sorted(name for name in files if name.startswith("pictures/") and name.endswith(".png"))
+    pictures = {name.replace("/", "-"): read(name, files[name].bytes) for name in names}
     return RunPage(
         command=shlex.join(["python", "-m", "benchmarks", *record.overrides]),
         settings=[(name, plain(value)) for name, value in sorted(flatten(record.config).items())],
-        curves=_curves(_text(run, "history.csv")) if "history.csv" in names else None,
-        log="\n".join(log.splitlines()[-LOG_LINES:]),
-        pictures={name.replace("/", "-"): run.store.read_file(record, name) for name in pictures},
+        changed=_changed(record, facts),
+        curves=_curves(history),
+        log="\n".join(_cut(line) for line in log.splitlines()[-LOG_LINES:]),
+        log_bytes=files["log.txt"].bytes if "log.txt" in files else 0,
+        pictures={name: content for name, content in pictures.items() if content},
+        lost=lost,
     )
 
 
-def _text(run: Run, name: str) -> str:
-    return run.store.read_file(run.record, name).decode("utf-8", errors="replace")
+def _cut(line: str) -> str:
+    """The end of a long line, as a terminal would show the last state of a progress bar."""
+    line = line.rsplit("\r", 1)[-1]
+    return line if len(line) <= LOG_WIDTH else "\N{HORIZONTAL ELLIPSIS}" + line[-LOG_WIDTH:]
+
+
+def _changed(record: Record, facts: Facts) -> list[tuple[str, str, str]] | None:
+    """Settings that differ from today's defaults, if those are of the version that ran, and what else was set by hand."""
+    method, model = facts.methods.get(record.method), facts.models.get(record.model or "", {})
+    if method is None or method.get("version", 1) != record.method_version:
+        return None
+    defaults: Mapping[str, Any] = flatten({"method": method, "model": model})
+    known = flatten({group: record.config.get(group, {}) for group in ("method", "model")})
+    differing = [
+        (name, plain(value), plain(defaults.get(name)))
+        for name, value in sorted(known.items())
+        if (name.startswith("method.") or model) and plain(value) != plain(defaults.get(name))
+    ]
+    # Defaults of other groups depend on task and scale; what was typed is known all the same.
+    typed = {override.lstrip("+~").partition("=")[0] for override in record.overrides}
+    return differing + [
+        (name, plain(value), "")
+        for name, value in sorted(flatten(record.config).items())
+        if name in typed and "." in name and name not in known
+    ]
 
 
 def _curves(history: str) -> Markup | None:

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.leaderboard.record import Quality, Record
+from benchmarks.leaderboard.record import Quality, Record, UnreadableRecord
 from benchmarks.leaderboard.report.bases import Bases
 from benchmarks.leaderboard.report.curves import CurveSet, curve_sets
 from benchmarks.leaderboard.report.facts import Facts, TaskFacts
+from benchmarks.leaderboard.report.gather import gather
 from benchmarks.leaderboard.report.rows import Plan, Row, Run, build_rows
 from benchmarks.leaderboard.reported import Reported
 from benchmarks.leaderboard.statistics.paired import Difference, holm, paired_difference
@@ -77,12 +78,11 @@ class Section:
 
 
 def collect(stores: Iterable[Store]) -> list[Run]:
-    """All runs of the stores; one that stands in several (it was published) is taken from the first."""
-    runs: dict[str, Run] = {}
-    for store in stores:
-        for record in store.records():
-            runs.setdefault(record.run_id, Run(record, store))
-    return list(runs.values())
+    """All runs of the stores; raises UnreadableRecord where one has to be left out (see `gather`)."""
+    gathered = gather(stores)
+    for refused in gathered.refused:
+        raise UnreadableRecord(f"{refused.path}: {refused.reason}")
+    return gathered.runs
 
 
 def build_sections(runs: Iterable[Run], facts: Facts, reported: Sequence[Reported] = ()) -> list[Section]:

@@ -15,41 +15,51 @@ from markupsafe import Markup
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard import numbers
 from benchmarks.leaderboard.places import storing
-from benchmarks.leaderboard.report.bases import BASE
-from benchmarks.leaderboard.report.curve_plot import budget_plot
-from benchmarks.leaderboard.report.curve_table import curve_table
+from benchmarks.leaderboard.report.changes import STATE, Changes, changes_since, read_state, state_of
+from benchmarks.leaderboard.report.citations import citations
 from benchmarks.leaderboard.report.curves import CONTROL
 from benchmarks.leaderboard.report.exports import leaderboard_csv, records_json
 from benchmarks.leaderboard.report.facts import Facts
-from benchmarks.leaderboard.report.plots import Point, pareto_plot
-from benchmarks.leaderboard.report.rows import Figure, Row, Run
+from benchmarks.leaderboard.report.gather import Gathered, gather
+from benchmarks.leaderboard.report.grid import grid
+from benchmarks.leaderboard.report.markdown import markdown_report
+from benchmarks.leaderboard.report.ranking import SIGNS
 from benchmarks.leaderboard.report.run_page import run_page
-from benchmarks.leaderboard.report.sections import Section, build_sections, collect
-from benchmarks.leaderboard.report.tables import metric_name, table
+from benchmarks.leaderboard.report.sections import Section, build_sections
+from benchmarks.leaderboard.report.tables import metric_name
+from benchmarks.leaderboard.report.task_page import view
 from benchmarks.leaderboard.reported import Reported
 from benchmarks.leaderboard.statistics.size_curve import TOLERANCE
 from benchmarks.leaderboard.store import Store
 
 HERE = Path(__file__).parent
 GENERATOR = "lowrank-benchmarks report"
-LATENCY_BATCH = 256
-"""The batch size of the plot against latency; where it was not measured, the largest."""
 
 
-def build(stores: Sequence[Store], out: Path, *, facts: Facts | None = None, reported: Sequence[Reported] = ()) -> Path:
+def build(
+    stores: Sequence[Store],
+    out: Path,
+    *,
+    facts: Facts | None = None,
+    reported: Sequence[Reported] = (),
+    gathered: Gathered | None = None,
+) -> Path:
     """Writes the report of all runs of the stores to the folder `out` and returns its `index.html`.
 
-    The folder is replaced as a whole once the new one is complete. Raises BenchmarkError where `out` holds anything but
-    an earlier report, and UnreadableRecord for a record that cannot be read.
+    The folder is replaced as a whole once the new one is complete. Records that cannot be used are named on the first page
+    and on that of their task; `gathered` is what `gather` found, for a caller that wants to speak of them too. Raises
+    BenchmarkError where `out` holds anything but an earlier report, and UnreadableRecord for damaged replicates.
     """
     _refuse_foreign(out)
-    runs = collect(stores)
-    sections = build_sections(runs, facts or Facts(), reported)
+    facts = facts or Facts()
+    found = gathered or gather(stores)
+    sections = build_sections(found.runs, facts, reported)
+    changes = changes_since(read_state(out / STATE), state_of(sections))
     with storing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         try:
-            _write(temporary, runs, sections, facts or Facts(), stores)
+            _write(temporary, found, sections, facts, stores, changes)
             temporary.chmod(0o755)
             if out.exists():
                 shutil.rmtree(out)
@@ -59,7 +69,9 @@ def build(stores: Sequence[Store], out: Path, *, facts: Facts | None = None, rep
     return out / "index.html"
 
 
-def _write(folder: Path, runs: list[Run], sections: list[Section], facts: Facts, stores: Sequence[Store]) -> None:
+def _write(
+    folder: Path, found: Gathered, sections: list[Section], facts: Facts, stores: Sequence[Store], changes: Changes
+) -> None:
     templates = environment()
 
     def page(name: str, template: str, **values: Any) -> None:
@@ -68,17 +80,35 @@ def _write(folder: Path, runs: list[Run], sections: list[Section], facts: Facts,
 
     tasks = _by_task(sections)
     known = [*tasks, *(name for name in facts.tasks if name not in tasks)]
-    page("index.html", "index.html", tasks=tasks, known=known, facts=facts, runs=runs, stores=stores, up="")
+    first = {"tasks": tasks, "known": known, "grid": grid(tasks, known, facts), "changes": changes}
+    page("index.html", "index.html", **first, facts=facts, found=found, stores=stores, up="")
     for task, own in tasks.items():
-        page(f"{task}.html", "task.html", task=own[0].task, sections=[_view(section) for section in own], up="")
+        refused = [each for each in found.refused if each.task == task]
+        page(
+            f"{task}.html",
+            "task.html",
+            task=own[0].task,
+            sections=[view(section) for section in own],
+            refused=refused,
+            facts=facts,
+            up="",
+        )
     (folder / "runs").mkdir()
-    for run in runs:
-        parts = run_page(run)
+    shown = {run.record.run_id for run in found.runs}
+    for run in found.runs:
+        parts = run_page(run, facts)
         for name, content in parts.pictures.items():
             (folder / "runs" / f"{run.record.run_id}-{name}").write_bytes(content)
-        page(f"runs/{run.record.run_id}.html", "run.html", record=run.record, run=run, parts=parts, up="../")
-    (folder / "leaderboard.csv").write_text(leaderboard_csv(sections), encoding="utf-8")
-    (folder / "records.json").write_bytes(records_json(runs))
+        page(f"runs/{run.record.run_id}.html", "run.html", record=run.record, parts=parts, shown=shown, up="../")
+    exports = {
+        "leaderboard.csv": leaderboard_csv(sections).encode(),
+        "records.json": records_json(found.runs),
+        "leaderboard.md": markdown_report(sections).encode(),
+        "citations.bib": citations(sections, facts).encode(),
+        STATE: inline_json(state_of(sections).plain).encode(),
+    }
+    for name, content in exports.items():
+        (folder / name).write_bytes(content)
 
 
 def environment() -> Environment:
@@ -94,6 +124,7 @@ def environment() -> Environment:
         "metric_name": metric_name,
         "control_method": CONTROL,
         "tolerance": TOLERANCE,
+        "signs": SIGNS,
     }
     found.filters["inline_json"] = inline_json
     return found
@@ -109,85 +140,6 @@ def _by_task(sections: Iterable[Section]) -> dict[str, list[Section]]:
     for section in sections:
         tasks.setdefault(section.first.task, []).append(section)
     return tasks
-
-
-def _view(section: Section) -> dict[str, Any]:
-    """What the task page shows of a section."""
-    batches = section.plan.batches
-    batch = LATENCY_BATCH if LATENCY_BATCH in batches else max(batches, default=None)
-    plots = []
-    if section.primary and not section.unranked:
-        plots.append(_plot(section, "stored size (bytes)", lambda row: row.cost["bytes_stored"]))
-        if batch is not None and section.plan.hardware:
-            name = f"latency at batch {batch} (ms), {section.plan.hardware[1]}"
-            plots.append(_plot(section, name, lambda row: row.latency[batch]))
-    return {
-        "section": section,
-        "table": table(section),
-        "csv": leaderboard_csv([section]),
-        "plots": [plot for plot in plots if plot],
-        "curves": _curves(section),
-        "reported": _reported_groups(section.reported),
-    }
-
-
-def _curves(section: Section) -> list[dict[str, Any]]:
-    """The plot and the tables of every base with budget curves."""
-    quality = section.primary
-    if quality is None:
-        return []
-    return [
-        {
-            "found": found,
-            "plot": budget_plot(found, y=metric_name(quality), metric=quality.metric),
-            "table": curve_table(section, quality, found),
-        }
-        for found in section.curves
-    ]
-
-
-def _plot(section: Section, cost_name: str, cost_of: Any) -> Markup | None:
-    quality = section.primary
-    assert quality is not None
-    points = [_point(row, cost_of(row), cost_name) for row in section.rows]
-    models = {point.series for point in points}
-    if len(models) == 1:  # then methods tell rows apart
-        points = [_point(row, cost_of(row), cost_name, series=row.method) for row in section.rows]
-    maximize = quality.direction != "min"
-    title = f"{quality.metric} against {cost_name}"
-    return pareto_plot(points, x=cost_name, y=metric_name(quality), maximize=maximize, title=title)
-
-
-def _point(row: Row, cost: Figure, cost_name: str, series: str | None = None) -> Point:
-    quality = row.primary
-    interval = (
-        f" ({quality.low:.5g} to {quality.high:.5g})" if quality.low is not None and quality.high is not None else ""
-    )
-    value = "" if quality.value is None else f"{quality.value:.5g}"
-    paid = "" if cost.value is None else numbers.short(cost.value)
-    return Point(
-        name=row.model if row.method == BASE and row.model else row.label,
-        series=series or row.model or row.method,
-        cost=cost.value,
-        quality=quality.value,
-        low=quality.low,
-        high=quality.high,
-        title=f"{row.name}: {value}{interval}, {cost_name} {paid}",
-        href=f"runs/{row.record.run_id}.html",
-    )
-
-
-def _reported_groups(rows: Iterable[Reported]) -> list[dict[str, Any]]:
-    """Figures of one standing on one data set together, each model on a line with its metrics side by side."""
-    groups: dict[tuple[object, ...], dict[str, Any]] = {}
-    for row in rows:
-        key = (row.dataset, row.how, row.comparable, row.reason)
-        group = groups.setdefault(key, {"first": row, "sources": {}, "columns": {}, "lines": {}})
-        group["sources"][row.source] = None
-        group["columns"][row.metric, row.condition] = None
-        line = group["lines"].setdefault((row.source, row.method, row.model, row.params), {"row": row, "values": {}})
-        line["values"][row.metric, row.condition] = row
-    return list(groups.values())
 
 
 def _refuse_foreign(out: Path) -> None:

@@ -9,8 +9,8 @@ from markupsafe import Markup, escape
 
 from benchmarks.leaderboard.numbers import ticks
 
-WIDTH, HEIGHT = 640, 400
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 16, 48
+WIDTH, HEIGHT = 640, 416
+LEFT, RIGHT, TOP, BOTTOM = 70, 20, 32, 48
 SERIES = 6
 """Pairs of colour and shape before they repeat."""
 
@@ -18,7 +18,9 @@ SERIES = 6
 def drawing(parts: Sequence[Markup], summary: str, height: int = HEIGHT, kind: str = "plot") -> Markup:
     """A whole drawing, `WIDTH` by `height` units; the summary is its title and what is read in its place."""
     body = Markup("").join([tag("title", summary), *parts])
-    return tag("svg", body, class_=kind, viewBox=f"0 0 {WIDTH} {height}", role="img", aria_label=summary)
+    # What is inside an image is hidden from a screen reader, so marks that can be reached make it a group.
+    role = "group" if "<a " in body else "img"
+    return tag("svg", body, class_=kind, viewBox=f"0 0 {WIDTH} {height}", role=role, aria_label=summary)
 
 
 def axis(low: float, high: float, start: float, end: float, *, logarithmic: bool = False) -> Callable[[float], float]:
@@ -54,7 +56,8 @@ def frame(
     if x:
         parts.append(tag("text", x, x=WIDTH - RIGHT, y=height + 38, class_="axis-name end"))
     if y:
-        parts.append(tag("text", y, x=LEFT, y=top - 4, class_="axis-name"))
+        # Clear of marks that stand on the upper edge.
+        parts.append(tag("text", y, x=LEFT, y=top - 20, class_="axis-name"))
     return Markup("").join(parts)
 
 
@@ -72,6 +75,11 @@ def short_label(value: float) -> str:
         if value >= size * 0.999:
             return f"{value / size:g} {prefix}"
     return f"{value:g}"
+
+
+def style(index: int) -> tuple[int, int]:
+    """Colour and shape of the series with this index; they take turns at different paces, so that no pair comes back soon."""
+    return index % SERIES, (index + index // SERIES) % SERIES
 
 
 def shape(series: int, x: float, y: float, r: float = 5.5) -> Markup:
@@ -108,7 +116,7 @@ def placed_names(candidates: Sequence[tuple[float, float, str]], marks: Sequence
     taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in marks]
     names = []
     for x, y, name in sorted(candidates):
-        width = 6.4 * len(name)
+        width = 6.9 * len(name)
         beside = [(x + 9, y + 4), (x - 9 - width, y + 4), (x - width / 2, y - 11), (x - width / 2, y + 20)]
         for left, base in [*beside, (x + 9, y - 9)]:
             box = (left, base - 10, left + width, base + 2)
