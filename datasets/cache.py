@@ -136,7 +136,13 @@ def _mirror() -> str | Path | None:
 def _in_mirror(card: DatasetCard, file: FileSource) -> bool:
     """Whether the mirror may have the file: a folder is asked, an address is believed."""
     mirror = _mirror()
-    return (mirror / card.folder / file.path).is_file() if isinstance(mirror, Path) else mirror is not None
+    return _mirrored(mirror, card, file).is_file() if isinstance(mirror, Path) else mirror is not None
+
+
+def _mirrored(mirror: Path, card: DatasetCard, file: FileSource) -> Path:
+    """Where a mirror folder has the file: in the data set's own folder, as a copied cache does, or where its card says."""
+    own = mirror / card.folder / file.path
+    return mirror / file.mirror if file.mirror and not own.is_file() else own
 
 
 def _refuse_hopeless(card: DatasetCard, wanted: Sequence[FileSource]) -> None:
@@ -178,11 +184,11 @@ def _sources(
     """Name and fill function of each allowed source of a file, in the order in which they are tried."""
     mirror = _mirror()
     if isinstance(mirror, Path) and _in_mirror(card, file):
-        original = mirror / card.folder / file.path
+        original = _mirrored(mirror, card, file)
         yield str(original), functools.partial(shutil.copyfile, original)
     if _offline():
         return
-    mirrored = [f"{mirror}/{card.folder}/{file.path}"] if isinstance(mirror, str) else []
+    mirrored = [f"{mirror}/{file.mirror or f'{card.folder}/{file.path}'}"] if isinstance(mirror, str) else []
     for url in [*mirrored, *file.urls]:
         yield url, functools.partial(_download, url, title=f"{card.id}/{file.path}", progress=progress)
     if file.wheel:

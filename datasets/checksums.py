@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import uuid
+from functools import lru_cache
 from pathlib import Path
 
 SIDE_FILE = ".verified.json"
@@ -62,9 +63,15 @@ class Ledger:
 
     def _read(self) -> dict[str, list]:
         try:
-            return json.loads(self._side_file.read_text(encoding="utf-8"))
+            return _parsed(self._side_file, *_stamp(self._side_file))
         except (OSError, ValueError):
             return {}
+
+
+@lru_cache(maxsize=8)
+def _parsed(side_file: Path, size: int, mtime_ns: int) -> dict[str, list]:
+    """What a side file says; parsed once as long as it stays as it is, since it is asked about every file of a data set."""
+    return json.loads(side_file.read_text(encoding="utf-8"))
 
 
 def _stamp(path: Path) -> list[int]:
