@@ -55,7 +55,7 @@ RATIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 def pooled(samples: Samples, ratio: str, detect: Callable[[Samples], np.ndarray], scale: float = 1.0) -> Statistic:
     """A ratio of counts that are summed over all images first."""
     counts = pixel_counts(detect(samples), samples["mask"])
-    above, below = (sum(counts[kind] for kind in kinds) for kinds in RATIOS[ratio])
+    above, below = (np.sum([counts[kind] for kind in kinds], axis=0) for kinds in RATIOS[ratio])
     return _ratio(above, below, scale)
 
 
@@ -177,14 +177,9 @@ METRICS = (
     Metric("auc", 1, "", "max", "mean_of_samples", area_under_curve, "ROC area of pixels, mean of images", SHARE),
     Metric("mae", 1, "", "min", "mean_of_samples", absolute_error, "Mean absolute error of the soft map", SHARE),
     Metric("s_measure", 1, "", "max", "mean_of_samples", structure, "Structure measure (Fan et al. 2017)", SHARE),
-    *(
-        Metric(f"{kind}_px", 1, "px", direction, "pooled", partial(counted, kind=kind), summary, intervals=False)
-        for kind, direction, summary in (
-            ("tp", "max", "Pixels of objects that are detected"),
-            ("fp", "min", "Pixels of no object that are detected"),
-            ("fn", "min", "Pixels of objects that are not detected"),
-        )
-    ),
+    Metric("tp_px", 1, "px", "max", "pooled", partial(counted, kind="tp"), "Object pixels detected", intervals=False),
+    Metric("fp_px", 1, "px", "min", "pooled", partial(counted, kind="fp"), "Other pixels detected", intervals=False),
+    Metric("fn_px", 1, "px", "min", "pooled", partial(counted, kind="fn"), "Object pixels not detected", intervals=False),
     *(
         Metric(
             f"upstream_{name}", 1, "", "max", "pooled",

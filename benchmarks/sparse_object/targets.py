@@ -31,8 +31,8 @@ def by_centroid(detected: np.ndarray, mask: np.ndarray, distance: float = DISTAN
     detections, seen = _components(detected)
     taken: list[int] = []
     for place in places:
-        near = np.flatnonzero(np.linalg.norm(seen - place, axis=1) < distance) if len(seen) else []
-        free = [index for index in near if index not in taken]
+        near = np.linalg.norm(seen - place, axis=1) < distance
+        free = [index for index in np.flatnonzero(near).tolist() if index not in taken]
         taken += free[:1]
     areas = np.bincount(detections.ravel(), minlength=len(seen) + 1)[1:]
     return Found(len(places), len(taken), int(areas.sum() - areas[taken].sum()))

@@ -52,7 +52,7 @@ class SparseObject(Task):
         scale = schema if model in NETWORKS else UNSCALED
         seen.centre, seen.spread, seen.crop = scale["centre"], scale["spread"], schema["crop"]
         # Convolutions of few channels are nearly twice as fast on a CPU where the channels of a pixel lie side by side.
-        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network.to(memory_format=torch.channels_last)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """One less the soft IoU of each image, averaged, and the error of the reconstruction."""

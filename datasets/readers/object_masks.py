@@ -88,7 +88,8 @@ def split_of(
     `threshold`; it may be of another size than its image (one of SIRST is) where it is of the same shape and both are
     resized. Raises BenchmarkError otherwise.
     """
-    images, masks = [], []
+    images: list[np.ndarray] = []
+    masks: list[np.ndarray] = []
     for name in names:
         image, mask = map(read_gray, pair(name))
         aspects = [found.shape[0] / found.shape[1] for found in (image, mask)]

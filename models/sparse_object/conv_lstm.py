@@ -26,12 +26,12 @@ class ConvLSTM(nn.Module):
 
     def forward(self, x: torch.Tensor, state: State | None) -> State:
         if state is None:
-            cell = torch.sigmoid(self.conv_xi(x)) * torch.tanh(self.conv_xj(x))
-            return torch.sigmoid(self.conv_xo(x)) * cell, cell
+            cell = torch.sigmoid(self._conv("xi", x)) * torch.tanh(self._conv("xj", x))
+            return torch.sigmoid(self._conv("xo", x)) * cell, cell
         h, cell = state
-        forget = torch.sigmoid(self.conv_xf(x) + self.conv_hf(h))
-        enter = torch.sigmoid(self.conv_xi(x) + self.conv_hi(h))
-        leave = torch.sigmoid(self.conv_xo(x) + self.conv_ho(h))
-        new = torch.tanh(self.conv_xj(x) + self.conv_hj(h))
-        cell = forget * cell + enter * new
-        return leave * torch.tanh(cell), cell
+        forget, enter, leave, new = (self._conv(f"x{gate}", x) + self._conv(f"h{gate}", h) for gate in "fioj")
+        cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(new)
+        return torch.sigmoid(leave) * torch.tanh(cell), cell
+
+    def _conv(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        return self.get_submodule(f"conv_{name}")(x)
