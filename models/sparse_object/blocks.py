@@ -38,3 +38,15 @@ def initialise(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.xavier_normal_(module.weight)
+
+
+def narrow(network: nn.Module) -> tuple[str, ...]:
+    """Names of convolutions with an image of one channel on either side, and of those of an attention.
+
+    No rank makes them much smaller.
+    """
+    return tuple(
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d) and (1 in (module.in_channels, module.out_channels) or ".attn." in name)
+    )

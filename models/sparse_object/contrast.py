@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from benchmarks.models.lowrank.conv import LowRankConv2d
 from benchmarks.models.sparse_object.blocks import conv3
 
 KERNEL = 17
@@ -48,7 +49,9 @@ class Contrast(nn.Module):
 
 
 def kernel_sum(conv: nn.Module) -> torch.Tensor:
-    """The weights of a convolution summed over places, [out, in, 1, 1]."""
+    """The weights of a convolution, or of one in its place, summed over places: [out, in, 1, 1]."""
+    if isinstance(conv, LowRankConv2d):
+        return conv.kernel().sum((2, 3), keepdim=True)
     assert isinstance(conv, nn.Conv2d)
     return conv.weight.sum((2, 3), keepdim=True)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from benchmarks.models.sparse_object.blocks import Merge, initialise, stack
+from benchmarks.models.sparse_object.blocks import Merge, initialise, narrow, stack
 
 
 class Decomposition(NamedTuple):
@@ -80,6 +80,7 @@ class RPCANet(nn.Module):
         if min(stages, channels) < 1 or min(lowrank_depth, sparse_depth, merge_depth) < 0:
             raise ValueError("stages and channels must be 1 or more, depths 0 or more")
         self.decos = nn.ModuleList(Stage(channels, lowrank_depth, sparse_depth, merge_depth) for _ in range(stages))
+        self.keep_dense = narrow(self)
         initialise(self)
 
     def decompose(self, image: torch.Tensor) -> list[Decomposition]:

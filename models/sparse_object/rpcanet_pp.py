@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from benchmarks.models.sparse_object.blocks import Merge, conv3, initialise, stack
+from benchmarks.models.sparse_object.blocks import Merge, conv3, initialise, narrow, stack
 from benchmarks.models.sparse_object.contrast import contrast_prior
 from benchmarks.models.sparse_object.conv_lstm import ConvLSTM, State
 from benchmarks.models.sparse_object.rpcanet import Decomposition
@@ -99,6 +99,7 @@ class RPCANetPlusPlus(nn.Module):
         self.decos = nn.ModuleList(
             MemoryStage(channels, sparse_depth, merge_depth, index == 0, unused) for index in range(stages)
         )
+        self.keep_dense = narrow(self)
         initialise(self)
 
     def decompose(self, image: torch.Tensor) -> list[Decomposition]:
