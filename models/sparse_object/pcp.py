@@ -88,11 +88,12 @@ def shrink(x: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
 
 
 def duality_gap(data: torch.Tensor, lowrank: torch.Tensor, dual: torch.Tensor, weight: float) -> torch.Tensor:
-    """(P - Q) / P, [n]: P of L and D - L, and Q = <Y, D> of the multiplier Y, made feasible by a factor.
+    """(P - Q) / P, [n]: P of L and D - L, and Q = <Y, D> of the multiplier Y, made feasible.
 
-    Feasible is a Y of spectral norm up to 1 and of entries up to `weight`; <Y, D> is then at most the smallest P.
+    Feasible is a Y of spectral norm up to 1 and of entries up to `weight`; <Y, D> is then at most the smallest P. Entries are
+    cut off first and all divided by the norm after that: divided by both excesses alone, Y bounds several times worse.
     """
     primal = torch.linalg.matrix_norm(lowrank, "nuc") + weight * (data - lowrank).abs().sum((1, 2))
-    excess = torch.maximum(torch.linalg.matrix_norm(dual, 2), dual.abs().amax((1, 2)) / weight).clamp(min=1)
-    below = (dual * data).sum((1, 2)) / excess
+    cut = dual.clamp(-weight, weight)
+    below = (cut * data).sum((1, 2)) / torch.linalg.matrix_norm(cut, 2).clamp(min=1)
     return torch.where(primal > 0, (primal - below) / torch.where(primal > 0, primal, 1), 0)

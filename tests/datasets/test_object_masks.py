@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,10 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
+from benchmarks.datasets.cache import fetch
+from benchmarks.datasets.card import load_card
 from benchmarks.datasets.open import open_bundle
-from benchmarks.datasets.readers import sim_infrared
+from benchmarks.datasets.readers import irstd_archive, sim_infrared
 from benchmarks.datasets.readers.object_masks import (
     fold_of,
     read_gray,
@@ -123,3 +127,37 @@ def test_no_target_of_sirst_vanishes_and_images_are_the_original_ones(mirror: Pa
         for part in (fold.training.train, fold.training.val, fold.test)
     ]
     assert targets == [327, 97, 109]
+
+
+def test_an_archive_is_read_wherever_its_folders_are_and_by_its_lists(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    names = [f"{number:03}" for number in range(10)]
+    with zipfile.ZipFile(tmp_path / "toy.zip", "w") as archive:
+        for name in names[:-1]:
+            for folder in ("images", "masks"):
+                buffer = io.BytesIO()
+                Image.fromarray((random.random((12, 12)) > 0.5).astype(np.uint8) * 255).save(buffer, "PNG")
+                archive.writestr(f"Toy/{folder}/{name}.png", buffer.getvalue())
+    files = {"toy.zip": tmp_path / "toy.zip"}
+    for part, listed in (("train", names[:5]), ("test", names[5:9])):
+        files[f"{part}_toy.txt"] = tmp_path / f"{part}.txt"
+        files[f"{part}_toy.txt"].write_text("\n".join(listed))
+    fold = irstd_archive.read(files, lists="toy", size=8)[0]
+    assert (len(fold.training.train), len(fold.training.val), fold.test.ids.tolist()) == (4, 1, names[5:9])
+    assert sorted([*fold.training.train.ids, *fold.training.val.ids]) == names[:5]
+    files["test_toy.txt"].write_text("009")
+    with pytest.raises(BenchmarkError, match=r"holds no images/009\.png"):
+        irstd_archive.read(files, lists="toy")
+    (tmp_path / "toy.zip").write_text("no archive")
+    with pytest.raises(BenchmarkError, match="no zip archive"):
+        irstd_archive.read(files, lists="toy")
+
+
+def test_lists_of_the_community_have_their_published_lengths(mirror: Path) -> None:
+    for name, lengths in (("nudt_sirst", (663, 664)), ("irstd1k", (800, 201))):
+        card = load_card(name)
+        lists = [file.path for file in card.required if file.path.endswith(".txt")]
+        found = fetch(card, files=lists, progress=False)
+        assert tuple(len(path.read_text().split()) for path in found.values()) == lengths
+        with pytest.raises(BenchmarkError, match="drives of their authors"):
+            fetch(card, progress=False)
