@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from benchmarks.datasets.bundle import Split
+from benchmarks.datasets.bundle import Fold, Split
 from benchmarks.models.sparse_object.build import NETWORKS, build
+from benchmarks.solver import Solver
 from benchmarks.sparse_object.crops import flipped, squares
 from benchmarks.sparse_object.metrics import METRICS, UNIT
 from benchmarks.task import Batch, Outputs, Task
@@ -79,6 +80,12 @@ class SparseObject(Task):
         from benchmarks.models.sparse_object.published import load_published
 
         load_published(network, path)
+
+    def pictures(self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> None:
+        """What was detected in four images, and what every stage of an unfolded network makes of one."""
+        from benchmarks.sparse_object.pictures import draw
+
+        draw(solver, fold, samples, folder)
 
     def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
         """An image of any format and size, as it is."""
