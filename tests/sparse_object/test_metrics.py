@@ -159,17 +159,35 @@ def test_the_structure_measure_knows_perfect_empty_and_full_masks() -> None:
     assert structure_measure(1.0 - mask, mask) < 0.1
 
 
-def test_structure_and_matching_agree_with_their_packages() -> None:
-    py_sod_metrics = pytest.importorskip(
-        "py_sod_metrics", reason="pysodmetrics is not installed: no oracle for S-measure"
-    )
+def test_the_structure_measure_agrees_with_its_package() -> None:
+    py_sod_metrics = pytest.importorskip("py_sod_metrics", reason="pysodmetrics is not installed: no oracle")
     probability, mask = noisy()
     for soft, truth in zip(probability, mask, strict=True):
         measure = py_sod_metrics.Smeasure()
-        measure.step(np.rint(255 * soft).astype(np.uint8), 255 * truth.astype(np.uint8))
-        levels = np.rint(255 * soft) / 255
-        stretched = (levels - levels.min()) / (levels.max() - levels.min())
+        levels = np.rint(255 * soft).astype(np.uint8)
+        measure.step(levels, 255 * truth.astype(np.uint8))
+        # The package stretches every map from its smallest to its largest value first.
+        stretched = (levels - float(levels.min())) / (float(levels.max()) - levels.min())
         assert structure_measure(stretched, truth) == pytest.approx(measure.get_results()["sm"], abs=1e-6)
+
+
+def test_matching_agrees_with_its_package() -> None:
+    targetwise = pytest.importorskip(
+        "py_irstd_metrics.targetwise_metrics", reason="pyirstdmetrics is not installed: no oracle"
+    )
+    random = np.random.default_rng(2)
+    package = targetwise.ProbabilityDetectionAndFalseAlarmRate(num_bins=1, distance_threshold=3)
+    masks, soft = [], []
+    for _ in range(10):
+        mask = random.random((40, 40)) < 0.02
+        detected = np.where(random.random(mask.shape) < 0.3, mask, random.random(mask.shape) < 0.02)
+        package.update(detected.astype(float), mask)
+        masks.append(mask)
+        soft.append(detected)
+    found = [by_centroid(detected, mask) for detected, mask in zip(soft, masks, strict=True)]
+    assert sum(each.hits for each in found) == package.tp_objs[0]
+    assert sum(each.targets - each.hits for each in found) == package.fn_objs[0]
+    assert sum(each.false_pixels for each in found) == package.fp_area[0]
 
 
 def test_weights_of_the_bootstrap_are_repetitions_of_images() -> None:
