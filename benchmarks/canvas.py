@@ -52,6 +52,11 @@ class Canvas:
             r = radius * FINE
             self._draw.ellipse((x - r, y - r, x + r, y + r), fill=colour)
 
+    def image(self, place: tuple[int, int], colours: np.ndarray, zoom: int = 1) -> None:
+        """An image uint8 [h, w, 3] with its top left corner at a place, every pixel `zoom` pixels wide."""
+        large = colours.repeat(zoom * FINE, 0).repeat(zoom * FINE, 1)
+        self._image.paste(Image.fromarray(large), (place[0] * FINE, place[1] * FINE))
+
     def frame(self, colour: str = FAINT) -> None:
         """A line around the picture."""
         edge = self.width * FINE - 1, self.height * FINE - 1

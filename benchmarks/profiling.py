@@ -29,6 +29,8 @@ from benchmarks.task import Task, tensors
 CONVENTION = "2 per multiply-add; matrix products, convolutions and attention, and the task's analytic terms"
 WARM_UP_SECONDS, MEASURE_SECONDS = 0.3, 1.0
 MIN_CALLS, MAX_CALLS = 30, 3000
+PATIENCE, FEWEST = 15.0, 3
+"""Seconds after which what is so slow that even the fewest calls take longer is not asked again, and how often it is at least."""
 SHARE = 0.3
 """Of these seconds, for a second form of the same network."""
 
@@ -60,8 +62,8 @@ def profile(solver: Solver, split: Split, task: Task, folder: Path, *, memory: b
 
 
 def count_flops(solver: NetworkSolver, split: Split, task: Task) -> Flops:
-    """Operations of one sample, counted over a batch of 16 so that what is shared by a batch is spread over it."""
-    size = min(16, len(split))
+    """Operations of one sample, counted over a batch of 16 (or the task's largest) so that what it shares is spread over it."""
+    size = min(16, max(task.latency_batches), len(split))
     batch = split.batch(np.arange(size))
     shapes = {name: list(value.shape[1:]) for name, value in batch.items()}
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -102,7 +104,8 @@ def _for_seconds(batches: list, seconds: float, least: int, most: int):
     """Goes round the batches for some time, within bounds on the number of calls."""
     started = time.perf_counter()
     for call in range(most):
-        if call >= least and time.perf_counter() - started > seconds:
+        passed = time.perf_counter() - started
+        if (call >= least and passed > seconds) or (call >= min(least, FEWEST) and passed > PATIENCE):
             return
         yield batches[call % len(batches)]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint
@@ -115,11 +116,11 @@ def entry(group: str, name: str) -> Entry:
 def misfit(task: str, method: str, model: str | None = None) -> str | None:
     """Why a method (or a model) cannot be used in a task, in one sentence with what fits; None where it can."""
     provides = set(entry("task", task).header("provides", ()))
-    requires = set(entry("method", method).header("requires", ()))
+    requires = entry("method", method).header("requires", ())
     only = entry("method", method).header("tasks")
-    if missing := requires - provides:
+    if missing := unmet(requires, provides):
         return (
-            f"Method '{method}' needs {', '.join(sorted(missing))}, which task '{task}' does not provide. "
+            f"Method '{method}' needs {', '.join(missing)}, which task '{task}' does not provide. "
             f"Methods for {task}: {', '.join(methods_for(task))}. Tasks for {method}: {', '.join(tasks_for(method)) or 'none'}."
         )
     if only and task not in only:
@@ -129,13 +130,18 @@ def misfit(task: str, method: str, model: str | None = None) -> str | None:
     return None
 
 
+def unmet(requires: Iterable[str], provides: set[str]) -> list[str]:
+    """What a method needs and a task does not provide, in words; of `linear|conv2d` one is enough."""
+    return [need.replace("|", " or ") for need in sorted(requires) if provides.isdisjoint(need.split("|"))]
+
+
 def methods_for(task: str) -> list[str]:
     """Methods that fit a task."""
     provides = set(entry("task", task).header("provides", ()))
     fits = []
     for name, method in entries("method").items():
         only = method.header("tasks")
-        if set(method.header("requires", ())) <= provides and (not only or task in only):
+        if not unmet(method.header("requires", ()), provides) and (not only or task in only):
             fits.append(name)
     return fits
 

@@ -16,6 +16,7 @@ class Schedule(Enum):
     cosine = "cosine"
     one_cycle = "one_cycle"
     step = "step"
+    polynomial = "polynomial"
 
 
 class Optimizer(Enum):
@@ -91,8 +92,9 @@ class Protocol(Enum):
 @dataclass
 class Trainer:
     """How gradient methods are trained. The learning rate falls tenfold at each epoch without a gain (plateau), by
-    `step_factor` in `milestones` (step), along a half cosine or one cycle; `patience` epochs without a gain of `min_delta`
-    end the run. `tables=rowwise_adagrad` trains tables by the rows that a batch touches, with one number of state a row."""
+    `step_factor` in `milestones` (step), along a half cosine or one cycle, or as (1 - t)^0.9 (polynomial); `patience` epochs
+    without a gain of `min_delta` end the run. `tables=rowwise_adagrad` trains tables by the rows that a batch touches, with
+    one number of state a row."""
 
     max_epochs: int = 100
     batch_size: int = 4096

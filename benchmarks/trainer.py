@@ -26,6 +26,8 @@ from benchmarks.task import Batch, Task, tensors
 
 Loss = Callable[[nn.Module, Batch], Tensor]
 LAST = "last.ckpt"
+POWER = 0.9
+"""Of the polynomial schedule, as segmentation has it since DeepLab (Chen et al. 2017)."""
 CHECKPOINT_SECONDS = 5.0
 """At most so much training is lost to a kill; writing after every epoch would cost small models a tenth of their time."""
 
@@ -154,6 +156,8 @@ def _schedule(plan: dict[str, Any], steps: int) -> Callable[[int], float] | None
             return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * share))
         if kind == "one_cycle":
             return max(floor, share / 0.3 if share < 0.3 else 0.5 * (1 + math.cos(math.pi * (share - 0.3) / 0.7)))
+        if kind == "polynomial":
+            return max(floor, (1 - share) ** POWER)
         if kind == "step":
             passed = sum(share >= milestone / epochs for milestone in plan["milestones"])
             return max(floor, plan["step_factor"] ** passed)

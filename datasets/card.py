@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.datasets.catalogue import cards, read_card
+from benchmarks.datasets.listing import listed
 from benchmarks.errors import BenchmarkError, unknown
 
 READERS = "benchmarks.datasets.readers"
@@ -34,7 +35,8 @@ class FileSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `path` is relative to the data set's folder. Its checksum is a `sha256` or, where the publisher names no other, an
     `md5`; a file that is only to be had by hand may carry neither, and is then taken as it is found. `how` tells how to
     get by hand a file that no source delivers. An `optional` file is fetched when it is asked for by name. With
-    `extract`, the archive is unpacked beside itself.
+    `extract`, the archive is unpacked beside itself. `mirror` is where a mirror keeps a file that is not in the data set's
+    own folder there.
     """
 
     path: str
@@ -46,6 +48,7 @@ class FileSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     how: str = ""
     optional: bool = False
     extract: bool = False
+    mirror: str = ""
 
     def __post_init__(self) -> None:
         for algorithm, digits in DIGITS.items():
@@ -63,6 +66,8 @@ class FileSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"{self.path}: an archive to extract needs a sha256")
         if not _is_plain(self.path):
             raise ValueError(f"path '{self.path}' must be relative, without '..' and with '/' only")
+        if self.mirror and not _is_plain(self.mirror):
+            raise ValueError(f"mirror '{self.mirror}' must be relative, without '..' and with '/' only")
         if wrong := [url for url in self.urls if not url.startswith(("https://", "http://"))]:
             raise ValueError(f"{self.path}: url '{wrong[0]}' must begin with https:// or http://")
         if not (self.urls or self.wheel or self.how):
@@ -196,9 +201,15 @@ class DatasetCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @cache
 def load_card(card_id: str) -> DatasetCard:
-    """The card of a data set; raises BenchmarkError for an unknown id (with the nearest) or a wrong card."""
+    """The card of a data set, with the files of its `listings` (see `datasets.listing`) behind its own.
+
+    Raises BenchmarkError for an unknown id (with the nearest) or a wrong card.
+    """
+    content = dict(read_card(card_id))
+    if listings := content.pop("listings", None):
+        content["files"] = [*content.get("files", []), *listed(cards()[card_id], listings)]
     try:
-        return msgspec.convert(read_card(card_id), DatasetCard)
+        return msgspec.convert(content, DatasetCard)
     except msgspec.ValidationError as error:
         raise BenchmarkError(f"The card {cards()[card_id]} cannot be used: {error}.") from error
 

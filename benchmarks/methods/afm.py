@@ -16,10 +16,13 @@ from torch import nn
 
 from benchmarks.method import Workbench
 from benchmarks.methods.factorize import Factorize, Factors, units_of
-from benchmarks.models.lowrank.afm import afm_embedding, afm_linear
+from benchmarks.models.lowrank.afm import afm_conv, afm_embedding, afm_linear
 from benchmarks.models.lowrank.factors import EmbeddingFactors, LinearFactors
 from benchmarks.models.lowrank.moments import InputMoments, collect_input_moments
 from benchmarks.task import tensors
+
+LARGEST = 2**20
+"""Numbers that enter a network in one batch of a calibration, at most: images come a few at a time."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +58,15 @@ class AFM(Factorize):
             factors |= {name: afm_embedding(table, counts) for name, table in tables.items()}
         if layers:
             moments = self._moments(list(layers), network, bench)
-            factors |= {name: afm_linear(layer, moments[name]) for name, layer in layers.items()}
+            factors |= {name: _factors(layer, moments[name]) for name, layer in layers.items()}
         return factors
 
     def refined(self, name: str, found: LinearFactors, network: nn.Module, bench: Workbench) -> LinearFactors:
         if not self.sequential:
             return found
         layer = network.get_submodule(name)
-        assert isinstance(layer, nn.Linear)
-        return afm_linear(layer, self._moments([name], network, bench)[name])
+        assert isinstance(layer, nn.Linear | nn.Conv2d)
+        return _factors(layer, self._moments([name], network, bench)[name])
 
     def _moments(self, names: list[str], network: nn.Module, bench: Workbench) -> dict[str, InputMoments]:
         """What enters the named layers, over the same training samples at every call."""
@@ -73,5 +76,10 @@ class AFM(Factorize):
             chosen = order[: self.calibration_samples]
         else:
             chosen = order[np.cumsum(np.diff(train.starts)[order]) <= self.calibration_samples]
-        batches = (tensors(batch) for batch in train.batches(4096, np.sort(chosen)))
+        numbers = sum(column[:1].size for column in train.columns.values())
+        batches = (tensors(batch) for batch in train.batches(max(1, min(4096, LARGEST // numbers)), np.sort(chosen)))
         return collect_input_moments(network, names, batches, lambda batch: bench.task.predict(network, batch))
+
+
+def _factors(layer: nn.Linear | nn.Conv2d, moments: InputMoments) -> LinearFactors:
+    return afm_conv(layer, moments) if isinstance(layer, nn.Conv2d) else afm_linear(layer, moments)

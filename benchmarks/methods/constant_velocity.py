@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from benchmarks.methods.forecast import Forecast
+from benchmarks.methods.closed_form import ClosedForm
 
 
 @dataclass(frozen=True)
-class ConstantVelocity(Forecast):
+class ConstantVelocity(ClosedForm):
     """Everybody keeps a velocity: of the last step, of the last two, the mean of all, or of a line through all points."""
 
     network: ClassVar[str] = "constant_velocity"

@@ -8,13 +8,13 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from benchmarks.method import Workbench
-from benchmarks.methods.forecast import Forecast
+from benchmarks.methods.closed_form import ClosedForm
 
 Spread = Annotated[float, Meta(ge=0)]
 
 
 @dataclass(frozen=True)
-class CVSampling(Forecast):
+class CVSampling(ClosedForm):
     """Constant velocity with normal noise on angle (Schoeller et al. 2020) and on speed."""
 
     network: ClassVar[str] = "cv_sampling"

@@ -19,13 +19,14 @@ from benchmarks.models.lowrank.allocate import Plan, Unit, break_even, by_budget
 from benchmarks.models.lowrank.factors import EmbeddingFactors, LinearFactors
 from benchmarks.models.lowrank.latency import nanoseconds, timed
 from benchmarks.models.lowrank.surgery import (
+    conv_units,
     embedding_units,
     linear_units,
     put_low_rank_table,
     reader_of,
     replace_module,
 )
-from benchmarks.models.lowrank.svd import svd_embedding, svd_linear
+from benchmarks.models.lowrank.svd import svd_conv, svd_embedding, svd_linear
 from benchmarks.models.size import stored_bytes
 from benchmarks.task import tensors
 
@@ -36,7 +37,7 @@ BYTES_PER_PARAMETER = 4
 
 @dataclass(frozen=True)
 class Factorize(Compress):
-    """Replaces linear layers, embedding tables, or both by two factors.
+    """Replaces linear layers, embedding tables, or both by two factors. Convolutions are linear layers on patches.
 
     `budget` decides where it is given: ranks for the stored size of the whole network, in bytes or, up to 1, as a share of
     the base. So does `latency`, the share of the base's time for a batch of `latency_batch` samples on this machine. Else one
@@ -145,6 +146,11 @@ class Factorize(Compress):
         batch = tensors(train.batch(np.arange(min(self.latency_batch, len(train)))))
         total = nanoseconds(lambda: bench.task.predict(network.eval(), batch))
         layers = {unit.name: network.get_submodule(unit.name) for unit in units}
+        if convolutions := [name for name, layer in layers.items() if isinstance(layer, nn.Conv2d)]:
+            raise BenchmarkError(
+                f"method.latency={share:g} knows the time of linear layers alone; {convolutions[0]} is a convolution. "
+                "Type method.latency=null method.budget=0.5."
+            )
         clocked = [timed(unit, cast(nn.Linear, layers[unit.name]), self.latency_batch) for unit in units]
         outside = max(0, total - sum(unit.dense_params for unit in clocked))
         least = outside + sum(unit.params(1 if break_even(unit) else None) for unit in clocked)
@@ -187,12 +193,16 @@ def _unit(name: str, found: LinearFactors | EmbeddingFactors, network: nn.Module
     )
 
 
-def units_of(
-    targets: tuple[str, ...], network: nn.Module
-) -> tuple[Mapping[str, nn.Linear], Mapping[str, FieldEmbedding]]:
-    """The linear layers and the embeddings of a network that the targets name and the network does not keep dense."""
+Layer = nn.Linear | nn.Conv2d
+
+
+def units_of(targets: tuple[str, ...], network: nn.Module) -> tuple[Mapping[str, Layer], Mapping[str, FieldEmbedding]]:
+    """The layers and the embeddings of a network that the targets name and the network does not keep dense."""
     keep = getattr(network, "keep_dense", ())
-    layers = linear_units(network, keep) if "linear" in targets else {}
+    layers: dict[str, Layer] = {}
+    if "linear" in targets:
+        layers |= linear_units(network, keep)
+        layers |= conv_units(network, keep)
     tables = embedding_units(network, keep) if "embedding" in targets else {}
     return layers, tables
 
@@ -203,4 +213,6 @@ def shapes_of(targets: tuple[str, ...], network: nn.Module) -> Factors:
     factors: dict[str, LinearFactors | EmbeddingFactors] = {
         name: svd_embedding(table) for name, table in tables.items()
     }
-    return factors | {name: svd_linear(layer) for name, layer in layers.items()}
+    return factors | {
+        name: svd_conv(layer) if isinstance(layer, nn.Conv2d) else svd_linear(layer) for name, layer in layers.items()
+    }

@@ -7,13 +7,13 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from benchmarks.methods.forecast import Forecast
+from benchmarks.methods.closed_form import ClosedForm
 
 Positive = Annotated[float, Meta(gt=0)]
 
 
 @dataclass(frozen=True)
-class Kalman(Forecast):
+class Kalman(ClosedForm):
     """Both coordinates filtered apart; noises are standard deviations, in metres a step squared and in metres."""
 
     network: ClassVar[str] = "kalman"

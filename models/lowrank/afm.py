@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.lowrank.conv import ConvFactors, on_patches
 from benchmarks.models.lowrank.factors import EmbeddingFactors, LinearFactors, as_float64, canonical_signs
 from benchmarks.models.lowrank.moments import InputMoments
 
@@ -34,6 +35,11 @@ def afm_linear(linear: nn.Linear, moments: InputMoments) -> LinearFactors:
         dtype=linear.weight.dtype,
         device=linear.weight.device,
     )
+
+
+def afm_conv(conv: nn.Conv2d, moments: InputMoments) -> ConvFactors:
+    """AFM of the matrix that a convolution is on patches: principal components of its output channels."""
+    return ConvFactors.of(conv, afm_linear(on_patches(conv), moments))
 
 
 def afm_embedding(embedding: FieldEmbedding, counts: torch.Tensor) -> EmbeddingFactors:

@@ -32,15 +32,12 @@ class LowRankLinear(nn.Module):
         inner_bias: bool = False,
     ) -> None:
         super().__init__()
-        _require_rank(rank)
-        if inner not in INNER:
-            raise errors.unknown("inner activation", str(inner), ["relu", "null"])
+        self.act = low_rank_inner(rank, inner)
         self.in_features = in_features
         self.out_features = out_features
         self.rank = rank
         self.inner = inner
         self.down = nn.Linear(in_features, rank, bias=inner_bias)
-        self.act = INNER[inner]()
         self.up = nn.Linear(rank, out_features, bias=bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -108,6 +105,14 @@ class LowRankFieldEmbedding(nn.Module):
             "centred": self.mean is not None,
             "merged": self.merged,
         }
+
+
+def low_rank_inner(rank: int, inner: str | None) -> nn.Module:
+    """What stands between two factors; an impossible rank or unknown name raises BenchmarkError."""
+    _require_rank(rank)
+    if inner not in INNER:
+        raise errors.unknown("inner activation", str(inner), ["relu", "null"])
+    return INNER[inner]()
 
 
 def _require_rank(rank: int) -> None:

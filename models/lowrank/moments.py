@@ -1,4 +1,4 @@
-"""Mean and covariance of what enters a linear layer, gathered in one pass over calibration batches."""
+"""Mean and covariance of what enters a linear layer or convolution, gathered in one pass over calibration batches."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from benchmarks.errors import BenchmarkError
 
@@ -60,25 +61,35 @@ class InputMoments:
         return mean, weight @ self.covariance @ weight.T
 
 
+class OutputMoments(InputMoments):
+    """Moments of what a layer puts out, gathered there: good for the weights that it had, and for no others."""
+
+    def output(self, linear: nn.Linear) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.mean, self.covariance
+
+
 def collect_input_moments(
     network: nn.Module,
     linears: Iterable[str],
     batches: Iterable[Any],
     forward: Callable[[Any], Any] | None = None,
 ) -> dict[str, InputMoments]:
-    """Runs the batches through the network in eval mode and returns the input moments of the named linear layers.
+    """Runs the batches through the network in eval mode and returns the input moments of the named layers.
+
+    Those of a convolution are gathered where they are needed, in its output: a patch has many times as many numbers.
 
     `forward` takes one batch and calls the network on it (by default `network` itself). Modes and hooks are as before
     when it returns or raises. A layer that no row reaches raises BenchmarkError.
     """
     names = tuple(linears)
-    moments = {name: InputMoments(int(network.get_parameter(f"{name}.weight").shape[1])) for name in names}
+    layers = {name: network.get_submodule(name) for name in names}
+    moments = {name: _moments_of(layer) for name, layer in layers.items()}
     modes = [(module, module.training) for module in network.modules()]
     with ExitStack() as undo, torch.no_grad():
         for module, training in modes:
             undo.callback(setattr, module, "training", training)
         for name in names:
-            hook = network.get_submodule(name).register_forward_pre_hook(_observer(moments[name]))
+            hook = _observe(layers[name], moments[name])
             undo.callback(hook.remove)
         network.eval()
         for batch in batches:
@@ -92,8 +103,16 @@ def collect_input_moments(
     return moments
 
 
-def _observer(moments: InputMoments) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-    def observe(module: nn.Module, args: tuple[Any, ...]) -> None:
-        moments.update(args[0])
+def _moments_of(layer: nn.Module) -> InputMoments:
+    if isinstance(layer, nn.Conv2d):
+        return OutputMoments(layer.out_channels)
+    weight = layer.weight
+    assert isinstance(weight, torch.Tensor)
+    return InputMoments(weight.shape[1])
 
-    return observe
+
+def _observe(layer: nn.Module, moments: InputMoments) -> RemovableHandle:
+    """Has a layer tell its moments whatever enters it, or of a convolution what it puts out, a row a pixel."""
+    if isinstance(moments, OutputMoments):
+        return layer.register_forward_hook(lambda module, args, output: moments.update(output.movedim(1, -1)))
+    return layer.register_forward_pre_hook(lambda module, args: moments.update(args[0]))

@@ -10,6 +10,7 @@ from torch import nn
 
 from benchmarks import errors
 from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.lowrank.conv import LowRankConv2d, compressible
 from benchmarks.models.lowrank.hashing import HashFieldEmbedding
 from benchmarks.models.lowrank.int8 import Int8FieldEmbedding
 from benchmarks.models.lowrank.int8_linear import Int8Linear
@@ -22,6 +23,7 @@ from benchmarks.models.lowrank.tensor_train import TTFieldEmbedding
 
 Small = (
     LowRankLinear
+    | LowRankConv2d
     | MergedLinear
     | PrunedLinear
     | Int8Linear
@@ -41,6 +43,11 @@ def linear_units(network: nn.Module, keep_dense: Iterable[str] = ()) -> dict[str
     Subclasses of `nn.Linear` are left alone: their owners rely on more than the call (attention reads `weight`).
     """
     return dict(_of_type(network, nn.Linear, tuple(keep_dense)))
+
+
+def conv_units(network: nn.Module, keep_dense: Iterable[str] = ()) -> dict[str, nn.Conv2d]:
+    """The convolutions over images that may be compressed, by name, under the same conditions; none with groups."""
+    return {name: conv for name, conv in _of_type(network, nn.Conv2d, tuple(keep_dense)) if compressible(conv)}
 
 
 def whole_linear_units(network: nn.Module) -> dict[str, nn.Linear]:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.lowrank.conv import ConvFactors, on_patches
 from benchmarks.models.lowrank.factors import EmbeddingFactors, LinearFactors, as_float64, canonical_signs
 
 
@@ -24,6 +25,11 @@ def svd_linear(linear: nn.Linear) -> LinearFactors:
         dtype=linear.weight.dtype,
         device=linear.weight.device,
     )
+
+
+def svd_conv(conv: nn.Conv2d) -> ConvFactors:
+    """Those of the matrix that a convolution is on patches: the best approximation of its weights."""
+    return ConvFactors.of(conv, svd_linear(on_patches(conv)))
 
 
 def svd_embedding(embedding: FieldEmbedding) -> EmbeddingFactors:

@@ -23,7 +23,7 @@ class SGCNPredictor(nn.Module):
     Shi, Wang, Long, Zhou, Zhou, Niu and Hua, SGCN, CVPR 2021, arXiv 2104.01528, section 3.
     """
 
-    keep_dense = ("*.embedding", "*.fuse", "*.mask.*", "before.*", "after.*", "mix_heads", "out")
+    keep_dense = ("*.embedding", "*.fuse", "*.mask.*", "before.*", "after.*", "mix_heads", "extrapolate.*", "out")
 
     def __init__(
         self,

@@ -30,6 +30,7 @@ SHARED = ("scale=smoke", "trainer.max_epochs=1", "finetune.max_epochs=0", "train
 SMALL = {
     "ctr": ("data.rows=4000", "model.embedding_dim=8", "model.hidden_units=[64,64]", "trainer.batch_size=1024"),
     "trajectory": ("data.pedestrians=30", "model.hidden_units=[64,64]"),
+    "sparse_object": ("data.images=20", "data.size=32", "model.stages=1", "model.channels=8", "model.sparse_depth=1"),
 }
 SIZED = [
     (task, method)

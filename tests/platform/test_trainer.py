@@ -169,12 +169,13 @@ def expected(kind: str, share: float) -> float:
     return {
         "none": 1.0,
         "cosine": FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * share)),
+        "polynomial": (1 - share) ** 0.9,
         "one_cycle": share / 0.3 if share < 0.3 else 0.5 * (1 + math.cos(math.pi * (share - 0.3) / 0.7)),
         "step": 0.3 if share >= 0.5 else 1.0,
     }[kind]
 
 
-@pytest.mark.parametrize("kind", ["none", "cosine", "one_cycle", "step"])
+@pytest.mark.parametrize("kind", ["none", "cosine", "one_cycle", "step", "polynomial"])
 def test_schedules_follow_their_equation(kind: str) -> None:
     """The rate noted after epoch e is that of the next step, e * 4 of 16."""
     steps = {"milestones": [2], "step_factor": 0.3}

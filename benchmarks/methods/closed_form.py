@@ -1,4 +1,4 @@
-"""What the trajectory baselines share: forecasts that need no training and no basis."""
+"""What methods in closed form share: answers that need no training, forecasts and filters alike."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from benchmarks.solver import NetworkSolver, Solver
 
 
 @dataclass(frozen=True)
-class Forecast(Solve):
-    """A closed-form forecast of the name `network`; the method's settings are its arguments."""
+class ClosedForm(Solve):
+    """What the task builds by the name `network`; the method's settings are its arguments."""
 
     network: ClassVar[str]
 

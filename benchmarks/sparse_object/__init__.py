@@ -1,0 +1,1 @@
+"""Sparse object segmentation: infrared small targets, vessels, defects."""

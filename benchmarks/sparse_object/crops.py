@@ -1,0 +1,41 @@
+"""What training sees of an image: a square of it, mirrored and transposed at random."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+AROUND_OBJECT = 0.5
+"""Probability of a square that holds some pixel of an object, where there is one."""
+
+
+def squares(image: Tensor, mask: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """A random square of each image and of its mask, [n, 1, h, w] -> [n, 1, side, side].
+
+    Half of them hold a random pixel of an object, at a random place of the square; the others lie anywhere.
+    """
+    parts = [_square(*pair, side) for pair in zip(image, mask, strict=True)]
+    return torch.stack([part for part, _ in parts]), torch.stack([part for _, part in parts])
+
+
+def _square(image: Tensor, mask: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    room = torch.tensor(image.shape[1:]) - side
+    low, high = torch.zeros_like(room), room
+    objects = mask[0].nonzero()
+    if torch.rand(()) < AROUND_OBJECT and len(objects):
+        pixel = objects[int(torch.randint(len(objects), ()))].cpu()
+        low, high = (pixel - side + 1).clamp(min=0), torch.minimum(pixel, room)
+    top, left = (low + (torch.rand(2) * (high - low + 1)).floor().long()).tolist()
+    window = (slice(None), slice(top, top + side), slice(left, left + side))
+    return image[window], mask[window]
+
+
+def flipped(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Images and masks [n, 1, h, w], each of them upside down, left to right, and transposed where square, by chance."""
+    both = torch.cat((image, mask), 1)
+    up, left, across = torch.rand(3, len(both), 1, 1, 1, device=both.device) < 0.5
+    both = torch.where(up, both.flip(2), both)
+    both = torch.where(left, both.flip(3), both)
+    if both.shape[2] == both.shape[3]:
+        both = torch.where(across, both.transpose(2, 3), both)
+    return both[:, :1], both[:, 1:]

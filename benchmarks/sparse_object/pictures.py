@@ -1,0 +1,112 @@
+"""The pictures of a run: what it detected, and what every stage of an unfolded network makes of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+
+from benchmarks.canvas import BLUE, SOFT, TEXT, TITLE, VERMILLION, Canvas, Stroke
+from benchmarks.datasets.bundle import Fold
+from benchmarks.models.sparse_object.lowrankness import hoyer_sparsity, low_rankness
+from benchmarks.models.sparse_object.rpcanet import RPCANet
+from benchmarks.models.sparse_object.rpcanet_pp import RPCANetPlusPlus
+from benchmarks.solver import NetworkSolver, Solver
+from benchmarks.sparse_object.metrics import detections, pixel_counts
+from benchmarks.sparse_object.task import Segmenter, scaled
+
+EDGE, GAP, HEADER = 10, 12, 24
+PANEL = 256
+"""Pixels of a panel's longer side, about."""
+STAGE_PANEL = 150
+MISSED = "#f0e442"
+"""A yellow that is told from blue and vermillion."""
+
+
+def draw(solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> None:
+    """`detections.png` and, of an unfolded network, `stages.png`; `samples` are the fold's test samples as they were scored."""
+    images = fold.test.columns["image"]
+    chosen = typical(samples)
+    draw_detections(folder / "detections.png", images, samples, chosen)
+    if isinstance(solver, NetworkSolver) and isinstance(solver.network, RPCANet | RPCANetPlusPlus):
+        draw_stages(folder / "stages.png", solver, images[chosen[-1]], str(samples["id"][chosen[-1]]))
+
+
+def typical(samples: Mapping[str, np.ndarray]) -> list[int]:
+    """Up to four images, of the lowest, a low, the middle and the highest IoU among those with objects."""
+    counts = pixel_counts(detections(samples), samples["mask"])
+    objects = counts["tp"] + counts["fn"]
+    quality = counts["tp"] / np.maximum(objects + counts["fp"], 1)
+    ranked = sorted(np.flatnonzero(objects).tolist() or range(len(quality)), key=lambda index: quality[index])
+    places = (0.0, 0.25, 0.5, 1.0)
+    return list(dict.fromkeys(ranked[round(place * (len(ranked) - 1))] for place in places))
+
+
+def draw_detections(path: Path, images: np.ndarray, samples: Mapping[str, np.ndarray], chosen: list[int]) -> None:
+    """Each chosen image as it is and, below, with what was detected, missed and detected wrongly."""
+    zoom, step = _fit(images.shape[1:], PANEL)
+    height, width = (zoom * -(-size // step) for size in images.shape[1:])
+    picture = Canvas(2 * EDGE + len(chosen) * (width + GAP) - GAP, 2 * EDGE + 52 + HEADER + 2 * height + GAP)
+    picture.text((EDGE, EDGE + 18), "Detections, from the image with the lowest IoU to that with the highest", TITLE)
+    strokes = [
+        Stroke(words, [colour], 6)
+        for words, colour in (("found", BLUE), ("false alarm", VERMILLION), ("missed", MISSED))
+    ]
+    picture.legend((EDGE, EDGE + 42), strokes)
+    hard = detections(samples)
+    for number, index in enumerate(chosen):
+        found, mask = hard[index], samples["mask"][index].astype(bool)
+        x, y = EDGE + number * (width + GAP), EDGE + 52
+        union = (found | mask).sum()
+        quality = f"IoU {(found & mask).sum() / union:.2f}" if union else "no object"
+        picture.text((x, y + 16), f"{samples['id'][index]}: {quality}", TEXT, SOFT)
+        shown = np.repeat(images[index][..., None], 3, 2)
+        picture.image((x, y + HEADER), shown[::step, ::step], zoom)
+        for part, colour in ((found & mask, BLUE), (found & ~mask, VERMILLION), (mask & ~found, MISSED)):
+            shown[part] = tuple(int(colour[place : place + 2], 16) for place in (1, 3, 5))
+        picture.image((x, y + HEADER + height + GAP), shown[::step, ::step], zoom)
+    picture.save(path)
+
+
+def draw_stages(path: Path, solver: NetworkSolver, image: np.ndarray, name: str) -> None:
+    """Background, objects and reconstruction of every stage, each stretched to its own range, with measures of their rank.
+
+    The loss sees the last stage alone: those before it need not look like what they are called.
+    """
+    network = cast(RPCANet, solver.network)
+    with torch.inference_mode():
+        seen = scaled(cast(Segmenter, network), torch.from_numpy(image[None]).to(solver.device))
+        stages = [tuple(part[0, 0].float().cpu().numpy() for part in stage) for stage in network.decompose(seen)]
+    zoom, step = _fit(image.shape, STAGE_PANEL)
+    height, width = (zoom * -(-size // step) for size in image.shape)
+    picture = Canvas(2 * EDGE + 90 + len(stages) * (width + GAP), 2 * EDGE + 48 + 3 * (height + HEADER + GAP))
+    rank = low_rankness(image).energy_rank
+    picture.text((EDGE, EDGE + 18), f"{name}: what every stage makes of the image", TITLE)
+    picture.text(
+        (EDGE, EDGE + 40), f"rank: singular values with 99 % of the energy; of the image itself {rank}", TEXT, SOFT
+    )
+    for row, title in enumerate(("background", "objects", "image")):
+        y = EDGE + 48 + row * (height + HEADER + GAP)
+        picture.text((EDGE, y + HEADER + height / 2), title)
+        for stage, parts in enumerate(stages):
+            part = np.maximum(parts[row], 0) if title == "objects" else parts[row]
+            measure = (
+                f"sparsity {hoyer_sparsity(part):.2f}"
+                if title == "objects"
+                else f"rank {low_rankness(part).energy_rank}"
+            )
+            x = EDGE + 90 + stage * (width + GAP)
+            picture.text((x, y + 16), f"{stage + 1}: {measure}", TEXT, SOFT)
+            low, high = float(part.min()), float(part.max())
+            levels = np.rint(255 * (part - low) / ((high - low) or 1)).astype(np.uint8)
+            picture.image((x, y + HEADER), np.repeat(levels[::step, ::step, None], 3, 2), zoom)
+    picture.save(path)
+
+
+def _fit(shape: tuple[int, ...], panel: int) -> tuple[int, int]:
+    """How much larger a pixel is shown, or which pixels of a large image are, so that its longer side is about `panel`."""
+    longest = max(shape)
+    return max(1, panel // longest), max(1, round(longest / panel))

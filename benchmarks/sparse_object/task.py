@@ -1,0 +1,118 @@
+"""Sparse object segmentation: a gray image in, the probability of an object at every pixel out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+from benchmarks.datasets.bundle import Fold, Split
+from benchmarks.models.sparse_object.build import NETWORKS, build
+from benchmarks.solver import Solver
+from benchmarks.sparse_object.crops import flipped, squares
+from benchmarks.sparse_object.metrics import METRICS, UNIT
+from benchmarks.task import Batch, Outputs, Task
+
+UNSCALED = {"centre": 0.0, "spread": 255.0}
+"""How solvers see gray levels, whatever the data set's constants: from 0 to 1."""
+
+
+class Segmenter(Protocol):
+    """What the task asks of a network or solver beside its answer: how it sees gray levels, and what training crops to."""
+
+    centre: float
+    spread: float
+    crop: int
+
+    def answer(self, image: Tensor) -> dict[str, Tensor]: ...
+
+
+class SparseObject(Task):
+    """Objects `mask` [n, h, w] in images `image` uint8 [n, h, w].
+
+    Networks see (level - centre) / spread, with constants of the data set. With `flips`, training images are mirrored in
+    both directions and transposed at random. `fidelity` is the weight of the reconstruction in the loss.
+    """
+
+    metrics = METRICS
+    unit = UNIT
+    target_names = ("mask",)
+
+    def __init__(self, flips: bool = True, fidelity: float = 0.01) -> None:
+        super().__init__()
+        self.flips, self.fidelity = flips, fidelity
+
+    def network(self, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:
+        network = build(model, **settings)
+        seen = cast(Segmenter, network)
+        scale = schema if model in NETWORKS else UNSCALED
+        seen.centre, seen.spread, seen.crop = scale["centre"], scale["spread"], schema["crop"]
+        # Convolutions of few channels are nearly twice as fast on a CPU where the channels of a pixel lie side by side.
+        return network.to(memory_format=torch.channels_last)
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """One less the soft IoU of each image, averaged, and the error of the reconstruction."""
+        seen = cast(Segmenter, network)
+        image, mask = scaled(seen, batch["image"]), batch["mask"][:, None].to(torch.float32)
+        if seen.crop:
+            image, mask = squares(image, mask, seen.crop)
+        if self.flips:
+            image, mask = flipped(image, mask)
+        objects, reconstruction = network(image)
+        return soft_iou_loss(objects, mask) + self.fidelity * mse_loss(reconstruction, image)
+
+    def predict(self, network: nn.Module, batch: Batch) -> Outputs:
+        seen = cast(Segmenter, network)
+        return seen.answer(scaled(seen, batch["image"]))
+
+    def example(self, schema: Mapping[str, Any], size: int) -> Batch:
+        """Noise of the images' size."""
+        generator = torch.Generator().manual_seed(0)
+        shape = (size, schema["height"], schema["width"])
+        return {"image": torch.randint(256, shape, generator=generator, dtype=torch.uint8)}
+
+    def load_weights(self, network: nn.Module, path: Path) -> None:
+        from benchmarks.models.sparse_object.published import load_published
+
+        load_published(network, path)
+
+    def pictures(self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> None:
+        """What was detected in four images, and what every stage of an unfolded network makes of one."""
+        from benchmarks.sparse_object.pictures import draw
+
+        draw(solver, fold, samples, folder)
+
+    def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
+        """An image of any format and size, as it is."""
+        from benchmarks.datasets.readers.object_masks import read_gray
+
+        image = read_gray(path)
+        return image, Split({"image": image[None]}, np.array([path.stem]), np.array([path.stem]))
+
+    def write_output(self, path: Path, raw: Any, outputs: Mapping[str, np.ndarray]) -> None:
+        """The probability of an object as gray levels from 0 to 255, a PNG of the image's size."""
+        from PIL import Image
+
+        levels = np.rint(255 * outputs["probability"][0].clip(0, 1)).astype(np.uint8)
+        Image.fromarray(levels).save(path, format="PNG")
+
+
+def scaled(network: Segmenter, image: Tensor) -> Tensor:
+    """Gray levels [n, h, w] as a network sees them, [n, 1, h, w]."""
+    return (image[:, None].to(torch.float32) - network.centre) / network.spread
+
+
+def soft_iou_loss(logits: Tensor, mask: Tensor) -> Tensor:
+    """1 - (intersection + 1) / (union + 1) of sigmoid(logits) and mask [n, 1, h, w], the mean over images.
+
+    Without objects in an image this rewards silence: 1 - 1 / (sum of probabilities + 1).
+    """
+    soft = torch.sigmoid(logits)
+    shared = (soft * mask).sum((1, 2, 3))
+    union = soft.sum((1, 2, 3)) + mask.sum((1, 2, 3)) - shared
+    return 1 - ((shared + 1) / (union + 1)).mean()

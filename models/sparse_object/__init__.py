@@ -1,0 +1,1 @@
+"""Networks and solvers that part an image into a low-rank background and sparse objects."""

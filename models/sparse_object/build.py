@@ -1,0 +1,32 @@
+"""Networks and solvers of sparse objects by their short names."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import nn
+
+from benchmarks import errors
+from benchmarks.models.sparse_object.filters import MaxMedian, TopHat
+from benchmarks.models.sparse_object.pcp import PCP
+from benchmarks.models.sparse_object.rpcanet import RPCANet
+from benchmarks.models.sparse_object.rpcanet_pp import RPCANetPlusPlus
+
+NETWORKS: dict[str, type[nn.Module]] = {"rpcanet": RPCANet, "rpcanet_pp": RPCANetPlusPlus}
+"""Networks to be trained: images to logits and a reconstruction."""
+
+SOLVERS: dict[str, type[nn.Module]] = {"tophat": TopHat, "max_median": MaxMedian, "pcp": PCP}
+"""What needs no training, on images in [0, 1]."""
+
+
+def build(name: str, **options: Any) -> nn.Module:
+    """A fresh network; `options` are the arguments of its class. An unknown name or option raises BenchmarkError."""
+    known = NETWORKS | SOLVERS
+    if name not in known:
+        raise errors.unknown("model", name, NETWORKS)
+    allowed = list(inspect.signature(known[name]).parameters)
+    for option in options:
+        if option not in allowed:
+            raise errors.unknown(f"option of model {name}", option, allowed)
+    return known[name](**options)
