@@ -22,12 +22,11 @@ from benchmarks.datasets.bundle import Split, TrainingData
 from benchmarks.follower import leads
 from benchmarks.models.rowwise import RowwiseAdagrad, Together, clip_with_rows, train_by_rows
 from benchmarks.progress import Bar
+from benchmarks.schedule import schedule
 from benchmarks.task import Batch, Task, tensors
 
 Loss = Callable[[nn.Module, Batch], Tensor]
 LAST = "last.ckpt"
-POWER = 0.9
-"""Of the polynomial schedule, as segmentation has it since DeepLab (Chen et al. 2017)."""
 CHECKPOINT_SECONDS = 5.0
 """At most so much training is lost to a kill; writing after every epoch would cost small models a tenth of their time."""
 
@@ -120,7 +119,7 @@ class Training(lightning.LightningModule):
         if rows:
             by_rows = RowwiseAdagrad(rows, plan["table_learning_rate"], weight_decay=self.table_decay)
             optimizer = Together(optimizer, by_rows) if parameters else by_rows
-        factor = _schedule(plan, int(self.trainer.estimated_stepping_batches))
+        factor = schedule(plan, int(self.trainer.estimated_stepping_batches))
         if factor is None:
             return optimizer
         return {
@@ -143,29 +142,6 @@ def _average(decay: float) -> Callable[[Any, Any, Any], None]:
             torch._foreach_copy_(averaged, current)
 
     return update
-
-
-def _schedule(plan: dict[str, Any], steps: int) -> Callable[[int], float] | None:
-    """The learning-rate factor at each step, or None where the rate is constant or falls by what validation says."""
-    kind, epochs = plan["schedule"], max(1, plan["max_epochs"])
-    floor = min(1.0, plan["min_learning_rate"] / plan["learning_rate"])
-    warmup = int(steps * plan["warmup_epochs"] / epochs)
-
-    def decay(share: float) -> float:
-        if kind == "cosine":
-            return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * share))
-        if kind == "one_cycle":
-            return max(floor, share / 0.3 if share < 0.3 else 0.5 * (1 + math.cos(math.pi * (share - 0.3) / 0.7)))
-        if kind == "polynomial":
-            return max(floor, (1 - share) ** POWER)
-        if kind == "step":
-            passed = sum(share >= milestone / epochs for milestone in plan["milestones"])
-            return max(floor, plan["step_factor"] ** passed)
-        return 1.0
-
-    if kind in ("none", "plateau") and not warmup:
-        return None
-    return lambda step: (step + 1) / warmup if step < warmup else decay((step - warmup) / max(1, steps - warmup))
 
 
 class Selection(lightning.Callback):
