@@ -48,7 +48,7 @@ def labels(records: Sequence[Record], hidden: frozenset[str] = frozenset()) -> l
     Settings named in `hidden` stay out of the first. A row with a budget is named by it and not by a rank, and is told
     from other rows with a budget by a rank only where theirs differ.
     """
-    flat = [flatten(record.config) for record in records]
+    flat = [settings_read(record.config) for record in records]
     rivals: dict[tuple[str, str | None], list[dict[str, Any]]] = defaultdict(list)
     for record, settings in zip(records, flat, strict=True):
         rivals[record.method, record.model].append(settings)
@@ -80,6 +80,12 @@ def _differing(rivals: Sequence[Mapping[str, Any]]) -> tuple[list[str], frozense
         return [name for name in names if any(each.get(name) != among[0].get(name) for each in among[1:])]
 
     return differ(rivals), frozenset(differ(with_budget)), frozenset(differ(without))
+
+
+def settings_read(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a run of this kind of method reads: only what compresses is fine-tuned."""
+    compresses = config.get("method", {}).get("kind") in (None, "compress")
+    return {name: value for name, value in flatten(config).items() if compresses or not name.startswith("finetune.")}
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.leaderboard.labels import flatten
+from benchmarks.leaderboard.labels import settings_read
 from benchmarks.leaderboard.report.facts import TaskFacts
 from benchmarks.leaderboard.report.rows import Row
 
@@ -69,6 +69,6 @@ class Bases:
     def _settings(self, row: Row) -> dict[str, Any]:
         if row not in self._flat:
             # Fine-tuning is a setting of compressed rows alone, though every configuration carries it.
-            flat = flatten(row.record.config)
+            flat = settings_read(row.record.config)
             self._flat[row] = {name: flat[name] for name in flat if not name.startswith(("method.", "finetune."))}
         return self._flat[row]

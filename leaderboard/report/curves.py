@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.leaderboard.labels import BUDGET, flatten, labels
+from benchmarks.leaderboard.labels import BUDGET, flatten, labels, settings_read
 from benchmarks.leaderboard.record import canonical_hash
 from benchmarks.leaderboard.report.bases import Bases
 from benchmarks.leaderboard.report.rows import Figure, Plan, Row
@@ -136,7 +136,7 @@ def _curve_set(base: Row, rows: Sequence[Row], direction: Direction) -> CurveSet
 
 
 def _all_but_the_budget(row: Row) -> tuple[Any, ...]:
-    settings = {name: value for name, value in flatten(row.record.config).items() if name != BUDGET}
+    settings = {name: value for name, value in settings_read(row.record.config).items() if name != BUDGET}
     return (row.method, row.record.method_version, row.model, canonical_hash(settings))
 
 

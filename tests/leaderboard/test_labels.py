@@ -52,3 +52,10 @@ def test_a_budget_in_bytes_keeps_all_its_digits():
         "1e-06",
         "1",
     ]
+
+
+def test_how_to_fine_tune_tells_no_rows_apart_that_are_not_fine_tuned():
+    rows = [record("none", kind="train"), record("none", kind="train")]
+    for row, share, width in zip(rows, (None, 0.0), (1, 2), strict=True):
+        row.config |= {"finetune": {"distill": share}, "model": {"width": width}}
+    assert names(*rows) == ["none model.width=1", "none model.width=2"]

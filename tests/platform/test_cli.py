@@ -172,11 +172,21 @@ def test_a_record_that_cannot_be_read_is_one_clear_error(folder: Path, refused: 
         (*QUICK, *ALONE, "method=none"),
         ("predict", "latest", "here.csv", "out.csv"),
         ("rescore",),
-        ("report",),
     ):
         (folder / "here.csv").write_text("a\n1\n")
         assert "record.json" in refused(*words)
     assert main(["verify"]) == 1
+
+
+def test_a_report_is_built_beside_a_record_that_cannot_be_read_and_names_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = folder / "results/ctr/run-1/record.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("{")
+    assert main(["report"]) == 1
+    assert "record.json" in capsys.readouterr().err
+    assert (folder / "report/index.html").is_file()
 
 
 @pytest.fixture(scope="module")
