@@ -65,7 +65,7 @@ class Task(ABC):
 
     def softened(self, batch: Batch, answers: Outputs, share: float) -> Batch:
         """The batch with targets that are `share` a trained base's answers, for distillation where a task has such targets."""
-        raise NotImplementedError
+        raise BenchmarkError("This task cannot learn from answers of a base: leave finetune.distill out.")
 
     @abstractmethod
     def predict(self, network: nn.Module, batch: Batch) -> Outputs:
