@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from typing import NamedTuple, NoReturn
 
@@ -31,32 +32,37 @@ HALF = 0.5**0.5
 
 
 class Product(nn.Module):
-    """A linear layer whose bias is added in place: [b, i] -> [b, o].
+    """A linear layer and, where `rectified`, the ReLU behind it: [b, i] -> [b, o].
 
-    torch's own copies the bias over the whole result before the product is added to it, which is one pass more. Where there
-    are few samples a pass costs nothing, and one call less is quicker.
+    torch's own layer copies the bias over the whole result before the product is added to it, which is one pass more. Where
+    there are few samples a pass costs nothing, and one call less is quicker.
     """
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, rectified: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(bias)
+        self.rectified = rectified
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if torch.compiler.is_compiling() or len(x) <= FEW:
-            return nn.functional.linear(x, self.weight, self.bias)
-        return nn.functional.linear(x, self.weight).add_(self.bias)
+            y = nn.functional.linear(x, self.weight, self.bias)
+        else:
+            y = nn.functional.linear(x, self.weight).add_(self.bias)
+        # In place, since nothing else reads it: a large result costs as much to allocate as to compute.
+        return y.relu_() if self.rectified else y
 
 
 class FusedClickNetwork(nn.Module):
     """What `fuse` makes: integer ids [b, F] -> logits [b], for inference only.
 
     With rows e = z P + mu and their sum S, a factorisation machine is (|S|^2 - sum of |e|^2) / 2, and |e|^2 depends on one
-    id alone. So `table` [ids, rank + 1] holds z and, where the network has them (`wide`), a scalar: the first-order weight
-    less |e|^2 / 2. `first` takes the z of a sample to the first layer of the MLP and to S / sqrt(2), as many columns each as
-    `widths` says, in one product that has P and mu multiplied in; `rest` is the MLP behind its first product. The global
-    bias is in the scalars of the first field, and a row of three numbers has a zero as the fourth (see WHOLE). Rows of bytes
-    stay bytes: `table` [ids, rank] is int8 then, and `beside` [ids, 1 or 2] holds the scale of each row and its scalar.
+    id alone. So `table` [ids, rank + 1] holds z and, where the network has them, a scalar: the first-order weight less
+    |e|^2 / 2, with the global bias in those of the first field. `first` takes what is looked up for a sample to as many
+    columns as `widths` says: the first layer of the MLP, S / sqrt(2) and the sum of the scalars, in one product that has P
+    and mu multiplied in; `rest` is the MLP behind its first product. A row of three numbers has a zero as the fourth (see
+    WHOLE). Rows of bytes stay bytes: `table` [ids, rank] is int8 then, and `beside` [ids, 1 or 2] holds the scale of each row
+    and its scalar, which `first` does not read.
     """
 
     offsets: torch.Tensor
@@ -66,18 +72,14 @@ class FusedClickNetwork(nn.Module):
         offsets: torch.Tensor,
         table: torch.Tensor,
         beside: torch.Tensor | None,
-        rank: int,
-        wide: bool,
         first: Product,
-        widths: tuple[int, int],
+        widths: tuple[int, int, int],
         rest: nn.Module,
     ) -> None:
         super().__init__()
         self.register_buffer("offsets", offsets, persistent=False)
         self.table = nn.Parameter(table, requires_grad=False)
         self.beside = None if beside is None else nn.Parameter(beside)
-        self.rank = rank
-        self.wide = wide
         self.first = first
         self.widths = widths
         self.rest = rest
@@ -87,36 +89,34 @@ class FusedClickNetwork(nn.Module):
         places = ids + self.offsets
         # A program that is exported takes a batch as it comes: it holds no loop over a number that it does not know.
         if torch.compiler.is_compiling() or ids.device.type != "cpu":
-            return self._logits(*self._parts(places, nn.functional.embedding(places, self.table)))
+            return self._logits(places, nn.functional.embedding(places, self.table))
         block = BLOCK * torch.get_num_threads()
         if len(places) <= block:
-            return self._logits(*self._parts(places, self._look_up(places)))
-        return torch.cat([self._logits(*self._parts(part, self._look_up(part))) for part in places.split(block)])
-
-    def _parts(self, places: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The z of every field [b, F, rank] and its scalar [b, F]."""
-        if self.beside is None:
-            return rows[..., : self.rank], rows[..., self.rank] if self.wide else None
-        beside = nn.functional.embedding(places, self.beside)
-        return rows.to(beside.dtype) * beside[..., :1], beside[..., 1] if self.wide else None
+            return self._logits(places, self._look_up(places))
+        return torch.cat([self._logits(part, self._look_up(part)) for part in places.split(block)])
 
     def _look_up(self, places: torch.Tensor) -> torch.Tensor:
-        whole = WHOLE.get(self.table.shape[1] * self.table.element_size())
+        table, (samples, fields) = self.table, places.shape
+        whole = WHOLE.get(table.shape[1] * table.element_size())
         if whole is None:
-            return nn.functional.embedding(places, self.table)
-        rows = self.table.view(whole).view(-1).index_select(0, places.flatten())
-        return rows.view(self.table.dtype).view(*places.shape, self.table.shape[1])
+            return table.index_select(0, places.view(-1)).view(samples, fields, -1)
+        rows = table.view(whole).view(-1).index_select(0, places.view(-1))
+        return rows.view(table.dtype).view(samples, fields, -1)
 
-    def _logits(self, z: torch.Tensor, scalars: torch.Tensor | None) -> torch.Tensor:
+    def _logits(self, places: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         terms = []
-        if self.rank:
-            deep, pooled = self.first(z.flatten(1)).split(self.widths, dim=1)
-            if self.widths[0]:
-                terms.append(self.rest(deep).squeeze(1))
-            if self.widths[1]:
-                terms.append(pooled.square().sum(dim=1))
-        if scalars is not None:
-            terms.append(scalars.sum(dim=1))
+        if self.beside is not None:
+            beside = nn.functional.embedding(places, self.beside)
+            rows = rows.to(beside.dtype) * beside[..., :1]
+            if beside.shape[2] > 1:
+                terms.append(beside[..., 1].sum(dim=1))
+        deep, pooled, scalars = self.first(rows.flatten(1)).split(self.widths, dim=1)
+        if self.widths[0]:
+            terms.append(self.rest(deep).squeeze(1))
+        if self.widths[1]:
+            terms.append(torch.linalg.vecdot(pooled, pooled))
+        if self.widths[2]:
+            terms.append(scalars.squeeze(1))
         logits = terms[0]
         for term in terms[1:]:
             logits = logits + term
@@ -175,16 +175,11 @@ def fuse(network: nn.Module) -> FusedClickNetwork:
     bias = _exact(network.get_parameter("bias")) if first_order else None
     merged = getattr(parts.get("embedding"), "merged", False)
     table, beside = _table(first_order, embedding, bias, like)
-    first, widths = _first(embedding, head, merged, wide=first_order is not None)
+    pooled, scalars = first_order is not None and rank > 0, first_order is not None and beside is None
+    columns = table.shape[1]
+    first, widths = _first(embedding, head, merged, pooled, scalars, columns)
     return FusedClickNetwork(
-        torch.tensor(embedding.bounds[:-1]),
-        table,
-        beside,
-        rank,
-        first_order is not None,
-        Product(*first),
-        widths,
-        nn.Sequential(*map(_module, rest)),
+        torch.tensor(embedding.bounds[:-1]), table, beside, Product(*first), widths, nn.Sequential(*_modules(rest))
     ).to(like.device, like.dtype)
 
 
@@ -237,19 +232,29 @@ def _table(
     return table, beside
 
 
-def _first(embedding: Rows, head: Affine | None, merged: bool, wide: bool) -> tuple[Affine, tuple[int, int]]:
-    """The first product of a fused network and its `widths`: `head` is that of the MLP, on codes where it is `merged`."""
-    fields, _, dim = embedding.projection.shape
-    blocks = []
+def _first(
+    embedding: Rows, head: Affine | None, merged: bool, pooled: bool, scalars: bool, columns: int
+) -> tuple[Affine, tuple[int, int, int]]:
+    """The first product of a fused network and its `widths`, on rows of `columns` numbers of which z are the first.
+
+    `head` is the first product of the MLP, on codes where it is `merged`. The number behind z is the scalar.
+    """
+    fields, rank, dim = embedding.projection.shape
+    none = Affine(embedding.projection.new_zeros(0, fields * rank), embedding.projection.new_zeros(0))
+    deep = pool = none
     if head is not None:
-        blocks.append(
-            head if merged else _on_codes(Affine(head.weight.unflatten(1, (fields, dim)), head.bias), embedding)
-        )
-    if wide:
-        pool = HALF * torch.eye(dim, dtype=torch.float64)
-        blocks.append(_on_codes(Affine(pool[:, None].expand(dim, fields, dim), pool.new_zeros(dim)), embedding))
-    weight, bias = (torch.cat(parts) for parts in zip(*blocks, strict=True))
-    return Affine(weight, bias), (len(weight) - dim if wide else len(weight), dim if wide else 0)
+        deep = head if merged else _on_codes(Affine(head.weight.unflatten(1, (fields, dim)), head.bias), embedding)
+    if pooled:
+        half = HALF * torch.eye(dim, dtype=torch.float64)
+        pool = _on_codes(Affine(half[:, None].expand(dim, fields, dim), half.new_zeros(dim)), embedding)
+    widths = len(deep.bias), len(pool.bias), int(scalars)
+    weight = deep.weight.new_zeros(sum(widths), fields, columns)
+    weight[: widths[0], :, :rank] = deep.weight.unflatten(1, (fields, rank))
+    weight[widths[0] : widths[0] + widths[1], :, :rank] = pool.weight.unflatten(1, (fields, rank))
+    if scalars:
+        weight[-1, :, rank] = 1
+    bias = torch.cat([deep.bias, pool.bias, deep.bias.new_zeros(widths[2])])
+    return Affine(weight.flatten(1), bias), widths
 
 
 def _on_codes(on_rows: Affine, embedding: Rows) -> Affine:
@@ -306,11 +311,16 @@ def _affine(linear: nn.Linear) -> Affine:
     return Affine(weight, weight.new_zeros(len(weight)) if linear.bias is None else _exact(linear.bias))
 
 
-def _module(step: Step) -> nn.Module:
-    if isinstance(step, Affine):
-        return Product(*step)
-    # In place, since nothing else reads what goes in: a large result costs as much to allocate as to compute.
-    return nn.ReLU(inplace=True) if type(step) is nn.ReLU else copy.deepcopy(step)
+def _modules(steps: list[Step]) -> Iterator[nn.Module]:
+    """The steps as modules, a product and the ReLU behind it in one."""
+    for number, step in enumerate(steps):
+        before, behind = steps[number - 1] if number else None, steps[number + 1] if number + 1 < len(steps) else None
+        if isinstance(step, Affine):
+            yield Product(*step, rectified=type(behind) is nn.ReLU)
+        elif type(step) is not nn.ReLU:
+            yield copy.deepcopy(step)
+        elif not isinstance(before, Affine):
+            yield nn.ReLU(inplace=True)
 
 
 def _exact(tensor: torch.Tensor) -> torch.Tensor:
