@@ -29,7 +29,8 @@ class HiddenLayer(nn.Module):
         self.dropout = FastDropout(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.dropout(self.act(self.norm(self.linear(x))))
+        x = self.norm(self.linear(x))
+        return self.dropout.rectified(x) if type(self.act) is nn.ReLU else self.dropout(self.act(x))
 
 
 class MLP(nn.Module):

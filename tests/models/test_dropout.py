@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -73,3 +75,22 @@ def test_a_rate_outside_zero_to_one_is_refused(p: float) -> None:
 def test_a_rate_next_to_one_still_keeps_something_finite() -> None:
     layer = FastDropout(0.999_999_9)
     assert torch.isfinite(layer(torch.ones(1000))).all()
+
+
+@pytest.mark.parametrize(("training", "p"), [(True, 0.4), (True, 0.0), (False, 0.4)])
+def test_dropout_of_a_relu_in_one_step_is_the_two_after_each_other(training: bool, p: float) -> None:
+    layer = FastDropout(p).train(training)
+    start = torch.randn(31, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    gradient = torch.randn(31, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+
+    def answers(call: Callable[[torch.Tensor], torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        torch.manual_seed(0)
+        y = call(start * 3)
+        return y.detach(), torch.autograd.grad(y, start, gradient)[0]
+
+    torch.testing.assert_close(answers(layer.rectified), answers(lambda x: layer(x.relu())))
+
+
+def test_a_relu_in_one_step_with_dropout_works_in_place() -> None:
+    layer, x = FastDropout(0.5), torch.randn(8, 4)
+    assert layer.rectified(x).data_ptr() == x.data_ptr()
