@@ -21,6 +21,7 @@ import torch
 import yaml
 
 from benchmarks import registry
+from benchmarks.allocator import keep_freed_memory
 from benchmarks.datasets.bundle import DataBundle, Fold
 from benchmarks.errors import BenchmarkError
 from benchmarks.inference import collect
@@ -89,6 +90,7 @@ def _make(spec: RunSpec, store: Store) -> Record:
     started = time.perf_counter()
     draft = store.begin(_begin(spec))
     progress = Progress()
+    keep_freed_memory()
     if threads := spec.config["trainer"]["threads"]:
         torch.set_num_threads(threads)
     if (wanted := spec.config["trainer"]["deterministic"]) != torch.are_deterministic_algorithms_enabled():
