@@ -135,7 +135,11 @@ def _plan(ok: Sequence[Run], task: TaskFacts, failures: Sequence[Run]) -> Plan:
                 conditions.setdefault(quality.condition)
             if quality.split == "test" and quality.condition is None:
                 known = newest.setdefault(quality.metric, quality)
-                if quality.metric_version > known.metric_version:
+                # Of one version, that which declares bounds: records of schema 1 do not.
+                if (quality.metric_version, quality.bounds is not None) > (
+                    known.metric_version,
+                    known.bounds is not None,
+                ):
                     newest[quality.metric] = quality
     primary = next((quality for quality in newest.values() if quality.primary), None)
     machines = Counter(run.hardware for run in ok if run.record.cost.latency_ms)

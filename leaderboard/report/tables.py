@@ -65,6 +65,18 @@ def metric_name(quality: Quality) -> str:
     return f"{quality.metric} ({quality.unit})" if quality.unit else quality.metric
 
 
+def bounds_text(quality: Quality) -> str:
+    """What values a metric may have and which is perfect, as it declares them; empty where it declares nothing."""
+    low, high = quality.bounds or (None, None)
+    parts = []
+    if low is not None and high is not None:
+        parts.append(f"from {low:g} to {high:g}")
+    elif low is not None or high is not None:
+        parts.append(f"at least {low:g}" if low is not None else f"at most {high:g}")
+    parts += [f"perfect at {quality.perfect:g}"] if quality.perfect is not None else []
+    return ", ".join(parts)
+
+
 def _builders(section: Section) -> list[tuple[Column, Callable[[Row], Cell]]]:
     found: list[tuple[Column, Callable[[Row], Cell]]] = [
         (Column("model", "model", numeric=False), lambda row: Cell(row.model or numbers.DASH, row.model)),
@@ -111,9 +123,8 @@ def primary_column(section: Section, quality: Quality) -> tuple[Column, Callable
             title = f"± is the sample standard deviation of {figure.n} seeds; {title}"
         return Cell(numbers.fixed(figure.value, decimals), figure.value, title, ", ".join(notes), drawing=bar)
 
-    return Column(
-        quality.metric, metric_name(quality), "primary metric, mean over seeds", direction=quality.direction
-    ), build
+    explanation = "; ".join(filter(None, ["primary metric, mean over seeds", bounds_text(quality)]))
+    return Column(quality.metric, metric_name(quality), explanation, direction=quality.direction), build
 
 
 def _interval_kind(row: Row) -> str:
@@ -180,7 +191,8 @@ def _metric(section: Section, quality: Quality) -> tuple[Column, Callable[[Row],
         return Cell(numbers.fixed(figure.value, decimals), figure.value, note=spread)
 
     wish = {"max": "more is better", "min": "less is better", "target": "has a target"}[quality.direction]
-    return Column(quality.metric, metric_name(quality), wish, direction=quality.direction), build
+    explanation = "; ".join(filter(None, [wish, bounds_text(quality)]))
+    return Column(quality.metric, metric_name(quality), explanation, direction=quality.direction), build
 
 
 def _cost(name: str) -> tuple[Column, Callable[[Row], Cell]]:

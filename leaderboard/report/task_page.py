@@ -73,7 +73,7 @@ def _curves(section: Section) -> list[dict[str, Any]]:
     return [
         {
             "found": found,
-            "plot": budget_plot(found, y=metric_name(quality), metric=quality.metric),
+            "plot": budget_plot(found, y=metric_name(quality), metric=quality.metric, bounds=quality.bounds),
             "table": curve_table(section, quality, found),
         }
         for found in section.curves
@@ -87,7 +87,9 @@ def _plot(section: Section, cost_name: str, cost_of: Any) -> Markup | None:
     points = [_point(row, cost_of(row), cost_name, series[row]) for row in section.rows]
     maximize = quality.direction != "min"
     title = f"{quality.metric} against {cost_name}"
-    return pareto_plot(points, x=cost_name, y=metric_name(quality), maximize=maximize, title=title)
+    return pareto_plot(
+        points, x=cost_name, y=metric_name(quality), maximize=maximize, title=title, bounds=quality.bounds
+    )
 
 
 def _series(rows: Sequence[Row]) -> dict[Row, str]:
