@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import shutil
-import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from benchmarks import registry
@@ -23,8 +20,7 @@ from benchmarks.leaderboard.record import Record
 from benchmarks.leaderboard.store import Store
 from benchmarks.leaderboard.worst import WORST
 from benchmarks.scoring import Evaluation, score, write_evaluation
-
-KEPT = ("config.yaml", "log.txt", "history.csv", "predictions.npz", "targets.npz", "solver", "pictures")
+from benchmarks.successor import commit_successor
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
         differences = _differences(record, evaluation)
         if differences:
             changed += 1
-            print(f"{record.run_id}: {'; '.join(differences)} -> {_commit(store, record, folder, evaluation)}")
+            print(f"{record.run_id}: {'; '.join(differences)} -> {_commit(store, record, evaluation)}")
     print(f"{len(records)} runs scored, {changed} changed")
     return 0
 
@@ -90,24 +86,7 @@ def _differences(record: Record, evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def _commit(store: Store, record: Record, folder: Path, evaluation: Evaluation) -> str:
-    now = datetime.now(UTC)
-    new = msgspec.structs.replace(
-        record,
-        run_id=f"{record.run_id.rsplit('-', 1)[0]}-{uuid.uuid4().hex[:6]}",
-        status="running",
-        created_utc=f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        finished_utc=f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        quality=evaluation.quality,
-        notes=[*record.notes, f"Scored again from the answers of run {record.run_id}."],
-        files=[],
-    )
-    draft = store.begin(new)
-    for name in KEPT:
-        if (folder / name).is_dir():
-            shutil.copytree(folder / name, draft.folder / name)
-        elif (folder / name).is_file():
-            shutil.copy2(folder / name, draft.folder / name)
-    write_evaluation(draft.folder, evaluation)
-    draft.commit(msgspec.structs.replace(new, status="ok"))
-    return new.run_id
+def _commit(store: Store, record: Record, evaluation: Evaluation) -> str:
+    note = f"Scored again from the answers of run {record.run_id}."
+    write = partial(write_evaluation, evaluation=evaluation)
+    return commit_successor(store, record, note, write, quality=evaluation.quality).run_id
