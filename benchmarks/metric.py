@@ -31,6 +31,9 @@ class Statistic:
 class Metric:
     """The definition of one metric. Bump `version` whenever any number would change.
 
+    `bounds` hold every value that the definition allows (None: no end on that side); `perfect` is the value of answers
+    without any error, where there is one, and what a metric of direction `target` aims at.
+
     `aggregation` is `mean_of_samples`, `pooled` or `rank_statistic`; only a mean of samples can be paired sample by sample.
     """
 
@@ -41,8 +44,9 @@ class Metric:
     aggregation: Literal["mean_of_samples", "pooled", "rank_statistic"]
     statistic: Callable[[Samples], Statistic]
     summary: str
-    bounds: tuple[float, float] | None = None
+    bounds: tuple[float | None, float | None] | None = None
     intervals: bool = True
+    perfect: float | None = None
 
 
 def mean_of(values: np.ndarray, dropped: int = 0, *, counts: np.ndarray | None = None) -> Statistic:

@@ -1,7 +1,8 @@
 """What a solver costs: parameters, bytes, operations, latency, peak memory.
 
 Latency is taken on fresh samples at every call (a repeated batch keeps its table rows in the cache), after a warm-up,
-without gradients, synchronised on an accelerator, with the number of threads in the record.
+without gradients, synchronised on an accelerator, with the number of threads in the record. Batch sizes and forms take turns
+in short blocks, whose medians tell how much the machine wavers.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.datasets.bundle import Split
 from benchmarks.inference import inputs
-from benchmarks.leaderboard.record import Cost, Flops, Latency, Memory
+from benchmarks.leaderboard.record import Block, Cost, Flops, Latency, Memory
 from benchmarks.models.size import stored_constants, unique_parameters
 from benchmarks.solver import NetworkSolver, Solver
 from benchmarks.task import Task, tensors
@@ -33,6 +35,10 @@ PATIENCE, FEWEST = 15.0, 3
 """Seconds after which what is so slow that even the fewest calls take longer is not asked again, and how often it is at least."""
 SHARE = 0.3
 """Of these seconds, for a second form of the same network."""
+ROUNDS = 7
+"""Blocks of a measurement: as few as a rank test over blocks can do with."""
+SESSION = uuid.uuid4().hex[:12]
+"""Names this process: blocks of one session share a machine and a clock."""
 
 
 def profile(solver: Solver, split: Split, task: Task, folder: Path, *, memory: bool) -> Cost:
@@ -47,18 +53,17 @@ def profile(solver: Solver, split: Split, task: Task, folder: Path, *, memory: b
         parts = {name: unique_parameters(part) + stored_constants(part) for name, part in network.named_children()}
         cost.parts = {name: count for name, count in parts.items() if count}
         cost.flops = count_flops(solver, split, task)
-    sizes = [size for size in task.latency_batches if size <= len(split)]
-    cost.latency_ms = [latency(solver, split, size) for size in sizes]
-    if cost.latency_ms:
-        largest = cost.latency_ms[-1]
-        cost.throughput = 1000 * largest.batch / largest.median
-    if isinstance(solver, NetworkSolver) and (fused := task.exported(solver.network)) is not solver.network:
-        # Last, since readers that know nothing of forms take the first latency of a batch size.
-        quick = NetworkSolver(task, fused, solver.schema)
-        cost.latency_ms += [latency(quick, split, size, "fused", SHARE) for size in sizes]
+    cost.latency_ms = in_turns(timers_of(solver, split, task))
+    cost.throughput = throughput(cost.latency_ms)
     if memory:
         cost.peak_mem = peak_memory(task, folder, max(task.latency_batches), split)
     return cost
+
+
+def throughput(latencies: Sequence[Latency]) -> float | None:
+    """Samples a second at the largest batch size, as the solver stands."""
+    plain = [each for each in latencies if each.form == "eager"]
+    return 1000 * plain[-1].batch / plain[-1].median if plain else None
 
 
 def count_flops(solver: NetworkSolver, split: Split, task: Task) -> Flops:
@@ -72,42 +77,97 @@ def count_flops(solver: NetworkSolver, split: Split, task: Task) -> Flops:
     return Flops(value=value, convention=CONVENTION, input_shape=json.dumps(shapes))
 
 
+class Timer:
+    """Times the calls of one solver at one batch size, block by block, on fresh samples; `share` shortens all of it."""
+
+    def __init__(self, solver: Solver, split: Split, batch_size: int, form: str = "eager", share: float = 1.0) -> None:
+        self.solver, self.batch_size, self.form, self.share = solver, batch_size, form, share
+        self.device = getattr(solver, "device", torch.device("cpu"))
+        random = np.random.default_rng(0)
+        self.batches = [split.batch(random.integers(0, len(split), batch_size)) for _ in range(64)]
+        self.calls = 0
+        self.times: list[list[float]] = []
+        self.begun: list[float] = []
+
+    def warm_up(self) -> None:
+        """Calls that are not timed."""
+        for batch in self._for_seconds(self.share * WARM_UP_SECONDS, 10, MAX_CALLS, PATIENCE):
+            self.solver.predict(batch)
+
+    def block(self, number: int, of: int = ROUNDS) -> None:
+        """The block with this number of so many, which share the calls and the seconds; none where calls take too long."""
+        spent, done = sum(map(sum, self.times)) / 1000, sum(map(len, self.times))
+        if spent > PATIENCE and done >= FEWEST:
+            return
+        least = MIN_CALLS * (number + 1) // of - MIN_CALLS * number // of
+        self.begun.append(time.time())
+        self.times.append([])
+        for batch in self._for_seconds(self.share * MEASURE_SECONDS / of, least, MAX_CALLS // of, PATIENCE / of):
+            _synchronise(self.device)
+            started = time.perf_counter()
+            self.solver.predict(batch)
+            _synchronise(self.device)
+            self.times[-1].append(1000 * (time.perf_counter() - started))
+
+    def latency(self, session: str = SESSION) -> Latency:
+        """Median, 10th and 90th percentile of all calls, and the median of each block."""
+        p10, median, p90 = np.percentile(np.concatenate(self.times), [10, 50, 90])
+        blocks = [
+            Block(round(at, 3), float(np.median(times))) for at, times in zip(self.begun, self.times, strict=True)
+        ]
+        return Latency(
+            batch=self.batch_size,
+            median=float(median),
+            p10=float(p10),
+            p90=float(p90),
+            repeats=sum(map(len, self.times)),
+            threads=torch.get_num_threads(),
+            device=torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type,
+            dtype="float32",
+            form=self.form,
+            session=session,
+            blocks=blocks,
+        )
+
+    def _for_seconds(
+        self, seconds: float, least: int, most: int, patience: float
+    ) -> Iterator[Mapping[str, np.ndarray]]:
+        """Goes on round the batches for some time, within bounds on the number of calls."""
+        started = time.perf_counter()
+        for call in range(most):
+            passed = time.perf_counter() - started
+            if (call >= least and passed > seconds) or (call >= min(least, FEWEST) and passed > patience):
+                return
+            self.calls += 1
+            yield self.batches[self.calls % len(self.batches)]
+
+
+def in_turns(timers: Sequence[Timer], session: str = SESSION) -> list[Latency]:
+    """The latencies of warm timers whose blocks take turns, so that what else the machine does meets all of them alike."""
+    for timer in timers:
+        timer.warm_up()
+    for number in range(ROUNDS):
+        for timer in timers:
+            timer.block(number)
+    return [timer.latency(session) for timer in timers]
+
+
 def latency(solver: Solver, split: Split, batch_size: int, form: str = "eager", share: float = 1.0) -> Latency:
     """Wall time of a prediction call, median and 10th and 90th percentile; `share` shortens the measurement."""
-    device = getattr(solver, "device", torch.device("cpu"))
-    random = np.random.default_rng(0)
-    batches = [split.batch(random.integers(0, len(split), batch_size)) for _ in range(64)]
-    for batch in _for_seconds(batches, share * WARM_UP_SECONDS, 10, MAX_CALLS):
-        solver.predict(batch)
-    times = []
-    for batch in _for_seconds(batches, share * MEASURE_SECONDS, MIN_CALLS, MAX_CALLS):
-        _synchronise(device)
-        started = time.perf_counter()
-        solver.predict(batch)
-        _synchronise(device)
-        times.append(1000 * (time.perf_counter() - started))
-    p10, median, p90 = np.percentile(times, [10, 50, 90])
-    return Latency(
-        batch=batch_size,
-        median=float(median),
-        p10=float(p10),
-        p90=float(p90),
-        repeats=len(times),
-        threads=torch.get_num_threads(),
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        dtype="float32",
-        form=form,
-    )
+    return in_turns([Timer(solver, split, batch_size, form, share)])[0]
 
 
-def _for_seconds(batches: list, seconds: float, least: int, most: int):
-    """Goes round the batches for some time, within bounds on the number of calls."""
-    started = time.perf_counter()
-    for call in range(most):
-        passed = time.perf_counter() - started
-        if (call >= least and passed > seconds) or (call >= min(least, FEWEST) and passed > PATIENCE):
-            return
-        yield batches[call % len(batches)]
+def timers_of(solver: Solver, split: Split, task: Task) -> list[Timer]:
+    """A timer for each batch size, and then one each for the form in which the network leaves the suite, if it has one.
+
+    That comes last, since readers that know nothing of forms take the first latency of a batch size.
+    """
+    sizes = [size for size in task.latency_batches if size <= len(split)]
+    timers = [Timer(solver, split, size) for size in sizes]
+    if isinstance(solver, NetworkSolver) and (fused := task.exported(solver.network)) is not solver.network:
+        quick = NetworkSolver(task, fused, solver.schema)
+        timers += [Timer(quick, split, size, "fused", SHARE) for size in sizes]
+    return timers
 
 
 def _synchronise(device: torch.device) -> None:

@@ -28,10 +28,11 @@ from benchmarks.inference import collect
 from benchmarks.leaderboard.draft import Draft
 from benchmarks.leaderboard.record import Cost, Failure, Record
 from benchmarks.leaderboard.store import Store
+from benchmarks.leaderboard.worst import PICTURED
 from benchmarks.method import Method
 from benchmarks.profiling import profile
 from benchmarks.provenance import provenance
-from benchmarks.scoring import Evaluation, score, write_replicates
+from benchmarks.scoring import Evaluation, score, write_evaluation
 from benchmarks.solver import Solver
 from benchmarks.spec import RunSpec
 from benchmarks.task import Task, concatenate
@@ -164,10 +165,15 @@ def evaluate(solver: Solver, fold: Fold, task: Task, spec: RunSpec) -> dict[str,
 
 
 def _draw(solver: Solver, fold: Fold, samples: dict[str, np.ndarray], bench: Bench, folder: Path) -> None:
-    """The task's pictures of a fold; the figures stand without them, so that what goes wrong is only noted."""
+    """The task's pictures of a fold, and which units they show, for the table of the worst ones; the figures stand without
+    them, so that what goes wrong is only noted."""
     folder.mkdir(exist_ok=True)
     try:
-        bench.task.pictures(solver, fold, samples, folder)
+        shown = bench.task.pictures(solver, fold, samples, folder) or {}
+        if units := {name: [str(unit) for unit in np.unique(samples["unit"][rows])] for name, rows in shown.items()}:
+            listed = folder / Path(PICTURED).name
+            earlier = msgspec.json.decode(listed.read_bytes()) if listed.is_file() else {}
+            listed.write_bytes(msgspec.json.encode(earlier | units))
     except Exception as error:
         what = f"{type(error).__name__}: {error}".rstrip(": .")
         bench.note(f"Pictures of fold {fold.name} could not be drawn: {what}.")
@@ -324,7 +330,7 @@ def _write_samples(folder: Path, samples: dict[str, np.ndarray], task: Task, eva
     save = np.savez if sum(value.nbytes for value in answers.values()) > LARGE else np.savez_compressed
     save(folder / "predictions.npz", **answers)
     np.savez_compressed(folder / "targets.npz", **targets)
-    write_replicates(folder, evaluation)
+    write_evaluation(folder, evaluation)
 
 
 def _write_history(folder: Path, benches: list[Bench]) -> None:

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.leaderboard.record import Quality
 from benchmarks.leaderboard.replicates import replicates_name
 from benchmarks.leaderboard.statistics.bootstrap import DEFAULT_SEED, Resampler, interval
+from benchmarks.leaderboard.worst import WORST, Worst
 from benchmarks.metric import Metric, Samples
+from benchmarks.worst_units import worst_units
 
 RESAMPLES = 1000
 MANY_UNITS, FEW_RESAMPLES = 500_000, 200
@@ -25,12 +28,13 @@ MANY_UNITS, FEW_RESAMPLES = 500_000, 200
 @dataclass(frozen=True)
 class Evaluation:
     """Quality rows, and bootstrap replicates by name (see `replicates_name`): of every metric over all conditions, and of
-    the primary one under each. `digest` names the resamples that made them."""
+    the primary one under each. `digest` names the resamples that made them. `worst` names the units with the worst answers."""
 
     quality: list[Quality]
     replicates: dict[str, np.ndarray]
     digest: str
     n_units: int
+    worst: Worst
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def score(metrics: Sequence[Metric], samples: Samples, split: str, unit: str) ->
     """
     # The bootstrap is thousands of short sums, which two threads finish later than one, and far later on a busy machine.
     with threadpool_limits(1, "blas"):
-        return _evaluation(metrics, _parts(metrics, samples), split, unit)
+        return _evaluation(metrics, _parts(metrics, samples), split, unit, worst_units(metrics[0], samples, unit))
 
 
 def _parts(metrics: Sequence[Metric], samples: Samples) -> list[_Part]:
@@ -72,11 +76,12 @@ def _parts(metrics: Sequence[Metric], samples: Samples) -> list[_Part]:
     return [_mean(parts), *parts]
 
 
-def write_replicates(folder: Path, evaluation: Evaluation) -> None:
-    """replicates.npz: what the leaderboard needs for paired differences, without any target of the data."""
+def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """replicates.npz, what the leaderboard needs for paired differences, without any target of the data; and worst.json."""
     arrays: dict[str, Any] = {name: values.astype(np.float32) for name, values in evaluation.replicates.items()}
     arrays |= {"digest": np.array(evaluation.digest), "n_units": np.array(evaluation.n_units)}
     np.savez_compressed(folder / "replicates.npz", **arrays)
+    (folder / WORST).write_bytes(msgspec.json.format(msgspec.json.encode(evaluation.worst), indent=1) + b"\n")
 
 
 def _resampler(units: np.ndarray, seed: int = DEFAULT_SEED) -> Resampler:
@@ -129,7 +134,7 @@ def _mean(parts: Sequence[_Part]) -> _Part:
     )
 
 
-def _evaluation(metrics: Sequence[Metric], parts: Sequence[_Part], split: str, unit: str) -> Evaluation:
+def _evaluation(metrics: Sequence[Metric], parts: Sequence[_Part], split: str, unit: str, worst: Worst) -> Evaluation:
     rows, kept = [], {}
     for part in parts:
         for index, metric in enumerate(metrics):
@@ -158,6 +163,8 @@ def _evaluation(metrics: Sequence[Metric], parts: Sequence[_Part], split: str, u
                     ci_high=high,
                     ci_kind=f"bootstrap-95 over {over}, {part.n_units} of them" if low is not None else None,
                     reason=None if defined else part.reasons[index] or f"{metric.name} is {value}",
+                    bounds=metric.bounds,
+                    perfect=metric.perfect,
                 )
             )
-    return Evaluation(rows, kept, parts[0].digest, parts[0].n_units)
+    return Evaluation(rows, kept, parts[0].digest, parts[0].n_units, worst)

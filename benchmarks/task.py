@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -91,8 +91,12 @@ class Task(ABC):
         """
         return network
 
-    def pictures(self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> None:
+    def pictures(
+        self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path
+    ) -> Mapping[str, Sequence[int] | np.ndarray] | None:
         """Writes PNG files about an evaluated fold into `folder`, for the run's page; no number may depend on them.
+
+        May answer by file name which rows of `samples` a picture shows: the page's table of the worst ones leads there.
 
         `samples` are the fold's test samples as they were scored (see `inference.collect`), in the order of the split.
         Files of all folds lie in this one folder, so their names tell the fold. What goes wrong becomes a note of the record.

@@ -13,6 +13,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.places import RECORD, digest, storing
 from benchmarks.leaderboard.record import Record, decode, encode
 from benchmarks.leaderboard.store import Store
+from benchmarks.leaderboard.worst import WORST, read_worst
 
 PUBLISHED = Path(__file__).parent / "published"
 PREDICTIONS = "predictions.npz"
@@ -31,6 +32,7 @@ def publish(
 ) -> Path:
     """Publishes one run and returns its new folder `to/<task>/<run_id>`; a run that is published stays as it is.
 
+    Its worst units are published where they are samples, whose ids are published anyway: users are the data's.
     Without `predictions` a run takes a fifth of the room, is compared as any other, and cannot be scored again.
     Raises BenchmarkError for a run that did not end well, or that uncommitted code made (unless `allow_dirty`).
     """
@@ -53,6 +55,8 @@ def publish(
         temporary.mkdir()
         try:
             kept = [name for name in KEPT if predictions or name != PREDICTIONS]
+            if (worst := read_worst(store, record)) is not None and worst.single:
+                kept.append(WORST)
             files = [file for file in record.files if file.name in kept and file.bytes <= LARGEST]
             for file in files:
                 with (source / file.name).open("rb") as stream:

@@ -1,4 +1,4 @@
-"""The record of one run: what was done, how well, at what cost, on what machine (schema version 1).
+"""The record of one run: what was done, how well, at what cost, on what machine (schema version 2).
 
 A record is written once and never changed. A missing figure is None; NaN and infinity are refused on writing, because JSON
 has neither and because a figure that could not be computed carries a `reason` instead.
@@ -14,10 +14,14 @@ import msgspec
 
 from benchmarks.errors import BenchmarkError
 
-SCHEMA = 1
+SCHEMA = 2
 
 Status = Literal["running", "ok", "failed", "oom", "timeout", "interrupted", "skipped"]
 Direction = Literal["max", "min", "target"]
+Bounds = tuple[float | None, float | None]
+
+ROUNDING = 1e-6
+"""How far beyond a bound sums of single precision may end."""
 
 
 class Quality(msgspec.Struct, kw_only=True, omit_defaults=False, forbid_unknown_fields=True):
@@ -25,6 +29,8 @@ class Quality(msgspec.Struct, kw_only=True, omit_defaults=False, forbid_unknown_
 
     `value` is None where the metric is undefined, and `reason` says why. `n` counts the samples that entered, `dropped`
     those that the metric's definition leaves out. The interval is of `ci_kind`, for example `bootstrap-95 over users`.
+    `bounds` are what the metric's definition allows (an end is None where there is none) and `perfect` is the value of
+    answers without any error; both are the metric's own words, None where it declares nothing.
     """
 
     metric: str
@@ -41,6 +47,24 @@ class Quality(msgspec.Struct, kw_only=True, omit_defaults=False, forbid_unknown_
     ci_high: float | None = None
     ci_kind: str | None = None
     reason: str | None = None
+    bounds: Bounds | None = None
+    perfect: float | None = None
+
+    @property
+    def impossible(self) -> str | None:
+        """Says by how much the value lies beyond its bounds; None where it does not, or only by rounding."""
+        if self.value is None or self.bounds is None:
+            return None
+        low, high = self.bounds
+        slack = ROUNDING * max(1.0, abs(self.value))
+        if low is not None and self.value < low - slack:
+            limit = f"below {low:g}"
+        elif high is not None and self.value > high + slack:
+            limit = f"above {high:g}"
+        else:
+            return None
+        under = f" under {self.condition}" if self.condition else ""
+        return f"{self.metric}{under} is {self.value:.6g}, {limit}, which its definition rules out"
 
 
 class Flops(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -51,8 +75,19 @@ class Flops(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     input_shape: str
 
 
+class Block(msgspec.Struct, array_like=True):
+    """Some timed calls in a row: when they began, in seconds of the session's clock, and their median in milliseconds."""
+
+    at: float
+    median: float
+
+
 class Latency(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Wall time of one prediction call in milliseconds, on fresh inputs after a warm-up."""
+    """Wall time of one prediction call in milliseconds, on fresh inputs after a warm-up.
+
+    The calls are timed in `blocks`, between which other things are timed. Blocks of one `session` share a machine and a
+    clock, so that their order tells whether two records were timed in turns; None where that is not known.
+    """
 
     batch: int
     median: float
@@ -63,6 +98,8 @@ class Latency(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     device: str
     dtype: str
     form: str = "eager"
+    session: str | None = None
+    blocks: list[Block] = []
 
 
 class Memory(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -217,7 +254,12 @@ def decode(data: bytes, path: str = "record.json") -> Record:
         raise UnreadableRecord(f"{path}: {error}") from error
 
 
-UPGRADES: dict[int, Any] = {}
+def _bounds_and_blocks(plain: dict[str, Any]) -> dict[str, Any]:
+    """2: metrics declare bounds and a perfect value, latencies hold blocks; a record of schema 1 knows neither."""
+    return plain | {"schema": 2}
+
+
+UPGRADES: dict[int, Any] = {1: _bounds_and_blocks}
 """From schema version N to N + 1: functions over the decoded JSON, one for each published change."""
 
 
@@ -232,6 +274,6 @@ def _refuse_non_finite(value: Any, where: str) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
             _refuse_non_finite(item, f"{where}.{key}")
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             _refuse_non_finite(item, f"{where}[{index}]")

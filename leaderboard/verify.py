@@ -55,6 +55,7 @@ def _check_record(store: Store, task: str, run_id: str, problems: list[Problem])
     if (record.task, record.run_id) != (task, run_id):
         message = f"the record is of run {record.run_id} of task {record.task}"
         problems.append(Problem("misplaced", path, message))
+    problems += [Problem("impossible", path, wrong) for quality in record.quality if (wrong := quality.impossible)]
     if record.status == "running":
         problems.append(Problem("unfinished", path, "a committed record says `running`"))
     return record

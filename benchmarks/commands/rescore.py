@@ -1,29 +1,26 @@
 """`rescore`: metrics anew from stored answers, after a metric was mended. No training, no torch.
 
-A record is never changed: where a value or a metric's version differs, a new record with the same key takes the old one's
-place, since the latest of a key counts.
+A record is never changed: where a value, a metric's version or its bounds differ, or where an older version of this suite
+named no worst units, a new record with the same key takes the old one's place, since the latest of a key counts.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import shutil
-import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from benchmarks import registry
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.record import Record
 from benchmarks.leaderboard.store import Store
-from benchmarks.scoring import Evaluation, score, write_replicates
-
-KEPT = ("config.yaml", "log.txt", "history.csv", "predictions.npz", "targets.npz", "solver", "pictures")
+from benchmarks.leaderboard.worst import WORST
+from benchmarks.scoring import Evaluation, score, write_evaluation
+from benchmarks.successor import commit_successor
 
 
 def main(argv: Sequence[str]) -> int:
@@ -43,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
         differences = _differences(record, evaluation)
         if differences:
             changed += 1
-            print(f"{record.run_id}: {'; '.join(differences)} -> {_commit(store, record, folder, evaluation)}")
+            print(f"{record.run_id}: {'; '.join(differences)} -> {_commit(store, record, evaluation)}")
     print(f"{len(records)} runs scored, {changed} changed")
     return 0
 
@@ -73,37 +70,23 @@ def rescore(record: Record, folder: Path) -> Evaluation:
 
 
 def _differences(record: Record, evaluation: Evaluation) -> list[str]:
-    old = {row.metric: row for row in record.quality}
+    old = {(row.metric, row.condition): row for row in record.quality}
     lines = []
     for row in evaluation.quality:
-        before = old.get(row.metric)
+        before = old.get((row.metric, row.condition))
+        name = row.metric if row.condition is None else f"{row.metric} under {row.condition}"
         if before is None:
-            lines.append(f"{row.metric} is new")
+            lines.append(f"{name} is new")
         elif (before.value, before.metric_version) != (row.value, row.metric_version):
-            lines.append(
-                f"{row.metric} {before.value} (v{before.metric_version}) is now {row.value} (v{row.metric_version})"
-            )
+            lines.append(f"{name} {before.value} (v{before.metric_version}) is now {row.value} (v{row.metric_version})")
+        elif (before.bounds, before.perfect) != (row.bounds, row.perfect) and row.condition is None:
+            lines.append(f"bounds of {name} are new")
+    if all(file.name != WORST for file in record.files):
+        lines.append("worst units are new")
     return lines
 
 
-def _commit(store: Store, record: Record, folder: Path, evaluation: Evaluation) -> str:
-    now = datetime.now(UTC)
-    new = msgspec.structs.replace(
-        record,
-        run_id=f"{record.run_id.rsplit('-', 1)[0]}-{uuid.uuid4().hex[:6]}",
-        status="running",
-        created_utc=f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        finished_utc=f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        quality=evaluation.quality,
-        notes=[*record.notes, f"Scored again from the answers of run {record.run_id}."],
-        files=[],
-    )
-    draft = store.begin(new)
-    for name in KEPT:
-        if (folder / name).is_dir():
-            shutil.copytree(folder / name, draft.folder / name)
-        elif (folder / name).is_file():
-            shutil.copy2(folder / name, draft.folder / name)
-    write_replicates(draft.folder, evaluation)
-    draft.commit(msgspec.structs.replace(new, status="ok"))
-    return new.run_id
+def _commit(store: Store, record: Record, evaluation: Evaluation) -> str:
+    note = f"Scored again from the answers of run {record.run_id}."
+    write = partial(write_evaluation, evaluation=evaluation)
+    return commit_successor(store, record, note, write, quality=evaluation.quality).run_id

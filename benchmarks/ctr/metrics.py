@@ -104,17 +104,22 @@ def _single_class(label: np.ndarray) -> str | None:
 
 UNIT = "users"
 
+SHARE = (0.0, 1.0)
+POSITIVE = (0.0, None)
+
 METRICS = (
-    Metric("auc", 1, "", "max", "rank_statistic", auc, "Area under the ROC curve", (0.0, 1.0)),
-    Metric("logloss", 1, "nats", "min", "mean_of_samples", log_loss, "Mean binary cross-entropy"),
-    Metric("ne", 1, "", "min", "pooled", normalised_entropy, "Normalised entropy"),
-    Metric("calibration", 1, "", "target", "pooled", calibration, "Predicted clicks over clicks"),
-    Metric("gauc", 1, "", "max", "rank_statistic", grouped_auc, "AUC within users", (0.0, 1.0)),
-    Metric("ndcg@10", 1, "", "max", "mean_of_samples", ndcg_at_10, "NDCG of each user's impressions", (0.0, 1.0)),
+    Metric("auc", 1, "", "max", "rank_statistic", auc, "Area under the ROC curve", SHARE, perfect=1.0),
+    Metric("logloss", 1, "nats", "min", "mean_of_samples", log_loss, "Mean binary cross-entropy", POSITIVE, perfect=0.0),
+    Metric("ne", 1, "", "min", "pooled", normalised_entropy, "Normalised entropy", POSITIVE, perfect=0.0),
+    Metric("calibration", 1, "", "target", "pooled", calibration, "Predicted clicks over clicks", POSITIVE, perfect=1.0),
+    Metric("gauc", 1, "", "max", "rank_statistic", grouped_auc, "AUC within users", SHARE, perfect=1.0),
+    Metric("ndcg@10", 1, "", "max", "mean_of_samples", ndcg_at_10, "NDCG of each user's impressions", SHARE, perfect=1.0),
     Metric(
-        "mrr", 1, "", "max", "mean_of_samples", mean_reciprocal_rank, "Reciprocal rank of the first click", (0.0, 1.0)
+        "mrr", 1, "", "max", "mean_of_samples", mean_reciprocal_rank, "Reciprocal rank of the first click", SHARE,
+        perfect=1.0,
     ),
     Metric(
-        "map", 1, "", "max", "mean_of_samples", mean_average_precision, "Average precision of each user", (0.0, 1.0)
+        "map", 1, "", "max", "mean_of_samples", mean_average_precision, "Average precision of each user", SHARE,
+        perfect=1.0,
     ),
-)
+)  # fmt: skip

@@ -158,39 +158,50 @@ UNIT = "images"
 
 SHARE = (0.0, 1.0)
 PERCENT = (0.0, 100.0)
+COUNT = (0.0, None)
 
 METRICS = (
     Metric("iou", 1, "", "max", "pooled", partial(pooled, ratio="iou", detect=detections),
-           "Intersection over union of all pixels of all images", SHARE),
-    Metric("niou", 1, "", "max", "mean_of_samples", mean_iou, "Intersection over union, mean of images", SHARE),
-    Metric("pd", 1, "%", "max", "pooled", found_share, "Targets with a detection within 3 px of their centroid", PERCENT),
-    Metric("fa", 1, "1e-6", "min", "pooled", false_alarms, "Pixels of detections that match no target, of all", (0.0, 1e6)),
-    Metric("f1", 1, "", "max", "pooled", partial(pooled, ratio="f1", detect=detections), "F1 of all pixels", SHARE),
+           "Intersection over union of all pixels of all images", SHARE, perfect=1.0),
+    Metric("niou", 1, "", "max", "mean_of_samples", mean_iou, "Intersection over union, mean of images", SHARE,
+           perfect=1.0),
+    Metric("pd", 1, "%", "max", "pooled", found_share, "Targets with a detection within 3 px of their centroid", PERCENT,
+           perfect=100.0),
+    Metric("fa", 1, "1e-6", "min", "pooled", false_alarms, "Pixels of detections that match no target, of all", (0.0, 1e6),
+           perfect=0.0),
+    Metric("f1", 1, "", "max", "pooled", partial(pooled, ratio="f1", detect=detections), "F1 of all pixels", SHARE,
+           perfect=1.0),
     *(
-        Metric(name, 1, "", "max", "pooled", partial(pooled, ratio=name, detect=detections), summary, SHARE)
+        Metric(name, 1, "", "max", "pooled", partial(pooled, ratio=name, detect=detections), summary, SHARE, perfect=1.0)
         for name, summary in (
             ("precision", "Pixels of objects among those detected"),
             ("recall", "Pixels detected among those of objects"),
             ("specificity", "Pixels left alone among those of no object"),
         )
     ),
-    Metric("auc", 1, "", "max", "mean_of_samples", area_under_curve, "ROC area of pixels, mean of images", SHARE),
-    Metric("mae", 1, "", "min", "mean_of_samples", absolute_error, "Mean absolute error of the soft map", SHARE),
-    Metric("s_measure", 1, "", "max", "mean_of_samples", structure, "Structure measure (Fan et al. 2017)", SHARE),
-    Metric("tp_px", 1, "px", "max", "pooled", partial(counted, kind="tp"), "Object pixels detected", intervals=False),
-    Metric("fp_px", 1, "px", "min", "pooled", partial(counted, kind="fp"), "Other pixels detected", intervals=False),
-    Metric("fn_px", 1, "px", "min", "pooled", partial(counted, kind="fn"), "Object pixels not detected", intervals=False),
+    Metric("auc", 1, "", "max", "mean_of_samples", area_under_curve, "ROC area of pixels, mean of images", SHARE,
+           perfect=1.0),
+    Metric("mae", 1, "", "min", "mean_of_samples", absolute_error, "Mean absolute error of the soft map", SHARE,
+           perfect=0.0),
+    Metric("s_measure", 1, "", "max", "mean_of_samples", structure, "Structure measure (Fan et al. 2017)", SHARE,
+           perfect=1.0),
+    Metric("tp_px", 1, "px", "max", "pooled", partial(counted, kind="tp"), "Object pixels detected", COUNT,
+           intervals=False),
+    Metric("fp_px", 1, "px", "min", "pooled", partial(counted, kind="fp"), "Other pixels detected", COUNT,
+           intervals=False, perfect=0.0),
+    Metric("fn_px", 1, "px", "min", "pooled", partial(counted, kind="fn"), "Object pixels not detected", COUNT,
+           intervals=False, perfect=0.0),
     *(
         Metric(
             f"upstream_{name}", 1, "", "max", "pooled",
             partial(upstream, of=partial(pooled, ratio=name, detect=upstream_detections)),
-            f"{name} after division by each image's maximum", SHARE,
+            f"{name} after division by each image's maximum", SHARE, perfect=1.0,
         )
         for name in ("iou", "f1", "precision", "recall")
     ),
     Metric("upstream_pd", 1, "%", "max", "pooled", partial(upstream, of=overlapped_share),
-           "Targets with any pixel found, after division by each image's maximum", PERCENT),
+           "Targets with any pixel found, after division by each image's maximum", PERCENT, perfect=100.0),
     Metric("upstream_fa", 1, "1e-5", "min", "pooled",
            partial(upstream, of=partial(pooled, ratio="upstream_fa", detect=upstream_detections, scale=1e5)),
-           "Background pixels detected, after division by each image's maximum", (0.0, 1e5)),
+           "Background pixels detected, after division by each image's maximum", (0.0, 1e5), perfect=0.0),
 )  # fmt: skip

@@ -26,13 +26,18 @@ MISSED = "#f0e442"
 """A yellow that is told from blue and vermillion."""
 
 
-def draw(solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> None:
-    """`detections.png` and, of an unfolded network, `stages.png`; `samples` are the fold's test samples as they were scored."""
+def draw(solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> dict[str, list[int]]:
+    """`detections.png` and, of an unfolded network, `stages.png`; `samples` are the fold's test samples as they were scored.
+
+    Gives the rows of the images that each shows.
+    """
     images = fold.test.columns["image"]
     chosen = typical(samples)
     draw_detections(folder / "detections.png", images, samples, chosen)
     if isinstance(solver, NetworkSolver) and isinstance(solver.network, RPCANet | RPCANetPlusPlus):
         draw_stages(folder / "stages.png", solver, images[chosen[-1]], str(samples["id"][chosen[-1]]))
+        return {"detections.png": chosen, "stages.png": chosen[-1:]}
+    return {"detections.png": chosen}
 
 
 def typical(samples: Mapping[str, np.ndarray]) -> list[int]:

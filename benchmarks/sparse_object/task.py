@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -81,11 +81,13 @@ class SparseObject(Task):
 
         load_published(network, path)
 
-    def pictures(self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> None:
+    def pictures(
+        self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path
+    ) -> Mapping[str, Sequence[int] | np.ndarray]:
         """What was detected in four images, and what every stage of an unfolded network makes of one."""
         from benchmarks.sparse_object.pictures import draw
 
-        draw(solver, fold, samples, folder)
+        return draw(solver, fold, samples, folder)
 
     def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
         """An image of any format and size, as it is."""

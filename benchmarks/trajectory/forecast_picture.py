@@ -22,8 +22,8 @@ OUTLIERS = 1
 Samples = Mapping[str, np.ndarray]
 
 
-def draw_forecasts(path: Path, scene: str, obs: np.ndarray, samples: Samples, step_seconds: float) -> None:
-    """The forecasts in the windows with most pedestrians, no two of which show the same person.
+def draw_forecasts(path: Path, scene: str, obs: np.ndarray, samples: Samples, step_seconds: float) -> np.ndarray:
+    """The forecasts in the windows with most pedestrians, no two of which show the same person; gives the rows drawn.
 
     `obs` [n, T, 2] in metres, and for each row of it in `samples` pred [n, P, 2], forecast [n, S, P, 2], probability
     [n, S], unit [n] and group [n]. The more probable a forecast, the darker it is drawn.
@@ -48,6 +48,7 @@ def draw_forecasts(path: Path, scene: str, obs: np.ndarray, samples: Samples, st
         picture.text((x, y + 16), _caption(own, ranked=ranked, several=several), TEXT, SOFT)
         picture.put(_window(obs[chosen], own, (width, height), marked=ranked or not several), (x, y + HEADER))
     picture.save(path)
+    return np.concatenate(windows)
 
 
 def busiest(group: np.ndarray, unit: np.ndarray, count: int) -> list[np.ndarray]:

@@ -114,34 +114,42 @@ def _ranking(probability: np.ndarray) -> np.ndarray:
 
 UNIT = "pedestrians"
 
+DISTANCE = (0.0, None)
 PERCENT = (0.0, 100.0)
 
 METRICS = (
     *(
-        Metric(f"{name}@{k}", 1, "m", "min", "mean_of_samples", partial(statistic, k=k), summary.format(k))
+        Metric(
+            f"{name}@{k}", 1, "m", "min", "mean_of_samples", partial(statistic, k=k), summary.format(k), DISTANCE,
+            perfect=0.0,
+        )
         for k in (20, 1, 3, 5)
         for name, statistic, summary in (
             ("minade", min_ade, "Average displacement, best of the {} most probable samples"),
             ("minfde", min_fde, "Final displacement, best of the {} most probable samples"),
         )
     ),
-    Metric("jade@20", 1, "m", "min", "mean_of_samples", partial(joint_ade, k=20), "The best joint sample's ADE"),
-    Metric("jfde@20", 1, "m", "min", "mean_of_samples", partial(joint_fde, k=20), "The best joint sample's FDE"),
+    *(
+        Metric(
+            f"{name}@20", 1, "m", "min", "mean_of_samples", partial(statistic, k=20), summary, DISTANCE, perfect=0.0
+        )
+        for name, statistic, summary in (
+            ("jade", joint_ade, "The best joint sample's ADE"),
+            ("jfde", joint_fde, "The best joint sample's FDE"),
+        )
+    ),
+    # The true tracks collide at times, and stand still at times: neither 0 % nor a correlation of 1 is what they score.
     Metric("col", 1, "%", "min", "mean_of_samples", col, "Collisions within 1.7 s, as published", PERCENT),
     Metric("tcc", 1, "", "max", "mean_of_samples", correlation, "Correlation with the true track", (-1.0, 1.0)),
     Metric("col@4.8s", 1, "%", "min", "mean_of_samples", col_whole_horizon, "Collisions within 4.8 s", PERCENT),
-    Metric("energy", 1, "m", "min", "mean_of_samples", energy, "Energy score, a mean over time steps"),
+    Metric(
+        "energy", 1, "m", "min", "mean_of_samples", energy, "Energy score, a mean over time steps", DISTANCE, perfect=0.0
+    ),
     *(
         Metric(
-            f"miss@{distance:g}m",
-            1,
-            "%",
-            "min",
-            "mean_of_samples",
-            partial(miss_rate, k=20, distance=distance),
-            f"Pedestrians whose 20 samples all end over {distance:g} m off",
-            PERCENT,
+            f"miss@{distance:g}m", 1, "%", "min", "mean_of_samples", partial(miss_rate, k=20, distance=distance),
+            f"Pedestrians whose 20 samples all end over {distance:g} m off", PERCENT, perfect=0.0,
         )
         for distance in (2.0, 0.5)
     ),
-)
+)  # fmt: skip

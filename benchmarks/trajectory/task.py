@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -86,11 +86,13 @@ class Trajectory(Task):
         start = 5 * torch.rand(size, 1, 2, generator=generator)
         return {"obs": start + steps.cumsum(1), "group": torch.arange(size) // 3}
 
-    def pictures(self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> None:
+    def pictures(
+        self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path
+    ) -> Mapping[str, Sequence[int] | np.ndarray]:
         """Forecasts in the windows with most pedestrians, and the anchors and directions of the descriptor."""
         from benchmarks.trajectory.pictures import draw
 
-        draw(solver, fold, samples, folder)
+        return draw(solver, fold, samples, folder)
 
     def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
         """The last observed steps of a recording (CSV, text or Trajnet++ ndjson), one window of all pedestrians in it."""

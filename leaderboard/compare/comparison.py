@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarks.leaderboard.compare.costs import exact_costs
 from benchmarks.leaderboard.compare.finding import Finding, Level, worst_first
 from benchmarks.leaderboard.compare.pairs import Pairing, pair_rows
-from benchmarks.leaderboard.compare.plausible import new_twins, too_good
+from benchmarks.leaderboard.compare.plausible import impossible, new_twins, too_good
 from benchmarks.leaderboard.compare.quality import Test, quality_findings, quality_tests
 from benchmarks.leaderboard.compare.sides import Side
 from benchmarks.leaderboard.compare.structure import structure, uncommitted, unreadable
@@ -76,8 +76,8 @@ def compare(base: Side, head: Side, *, allow_missing: bool = False, strict: bool
     quality = [f for f in quality_findings(tests) if not (f.level is Level.BETTER and f.row in leaps)]
     findings = [
         *unreadable(base, "base"), *unreadable(head, "head"), *uncommitted(base, "base"), *uncommitted(head, "head"),
-        *structure(pairing, allow_missing=allow_missing), *exact_costs(pairs), *untested, *quality, *suspicious,
-        *new_twins(pairs), *measured_costs(pairs), *trend(pairs, base.history), *_single_seeds(tests),
+        *structure(pairing, allow_missing=allow_missing), *impossible(pairing), *exact_costs(pairs), *untested,
+        *quality, *suspicious, *new_twins(pairs), *measured_costs(pairs), *trend(pairs, base.history), *_single_seeds(tests),
     ]  # fmt: skip
     return Comparison(base, head, pairing, tuple(tests), tuple(worst_first(findings)), strict)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from benchmarks.leaderboard.compare.finding import Finding, Level
-from benchmarks.leaderboard.compare.pairs import Pair
+from benchmarks.leaderboard.compare.pairs import Pair, Pairing
 from benchmarks.leaderboard.compare.quality import Test, described
 from benchmarks.leaderboard.report.rows import Run
 
@@ -22,8 +22,8 @@ def too_good(tests: Iterable[Test]) -> Iterator[Finding]:
     """Improvements of a primary metric that no change of code with one configuration should bring.
 
     Two bounds: the whole width of the base's own 95 % interval, some four standard errors of the test set (significant
-    as well, where there are seeds to say so); or an error that falls to a tenth and leaves that interval. The error is the
-    value where less is better, and what is missing to 1 where more is better and both values are shares of 1.
+    as well, where there are seeds to say so); or an error, the distance to the metric's perfect value, that falls to a tenth
+    and leaves that interval.
     """
     for test in tests:
         if not test.main or test.gain is None or test.gain <= 0:
@@ -32,15 +32,32 @@ def too_good(tests: Iterable[Test]) -> Iterator[Finding]:
         reasons = []
         if found.reach is not None and test.gain > found.reach and test.verdict == "better":
             reasons.append("a leap beyond the width of the base's 95 % interval")
-        errors = _errors(test)
+        errors = test.errors
         if errors and errors[1] <= TENTH * errors[0] and test.gain > (found.reach or 0) / 2:
-            reasons.append("its error fell to a tenth or less")
+            reasons.append("its error fell to a tenth or less" if errors[1] else "it is perfect")
         if not reasons:
             continue
         if any(_answers_are_targets(test.pair.head.ok[seed]) for seed in test.pair.seeds):
             reasons.append("its predictions are the targets of the test set")
         text = f"{described(test)}: {', '.join(reasons)}. Look for a leak before you enjoy it"
         yield Finding(Level.CHECK, "too good", test.pair.label, text, found.p_holm, weight=4)
+
+
+def impossible(pairing: Pairing) -> Iterator[Finding]:
+    """Values beyond the bounds that their metric declares: an error in the metric or the record, whatever else it says."""
+    heads = [*(pair.head for pair in (*pairing.pairs, *pairing.versions)), *pairing.new]
+    bases = [*(pair.base for pair in (*pairing.pairs, *pairing.versions)), *pairing.vanished]
+    for rows, level, role in ((heads, Level.REGRESSION, ""), (bases, Level.CHECK, "in the base ")):
+        for row in rows:
+            wrong = {
+                (quality.metric, quality.condition): (quality, seed)
+                for seed, run in reversed(row.ok.items())
+                for quality in run.record.quality
+                if quality.impossible
+            }
+            if wrong:
+                text = role + "; ".join(f"{quality.impossible} (seed {seed})" for quality, seed in wrong.values())
+                yield Finding(level, "impossible", row.label, text, weight=6)
 
 
 def new_twins(pairs: Sequence[Pair]) -> Iterator[Finding]:
@@ -56,13 +73,6 @@ def new_twins(pairs: Sequence[Pair]) -> Iterator[Finding]:
             first, *others = sorted(names)
             text = f"the same predictions as {', '.join(others)}, which the base told apart"
             yield Finding(Level.CHECK, "identical predictions", first, text, weight=3)
-
-
-def _errors(test: Test) -> tuple[float, float] | None:
-    before, after = test.change.before, test.change.after
-    if test.quality.direction == "min":
-        return (before, after) if after >= 0 else None
-    return (1 - before, 1 - after) if 0 <= before < 1 and after <= 1 else None
 
 
 def _by_answers(pairs: Iterable[Pair], *, head: bool) -> Mapping[tuple[object, ...], list[Pair]]:

@@ -39,9 +39,27 @@ class Test:
 
     @property
     def gain(self) -> float | None:
-        """The difference in the good direction; None where a metric has a target, which the record does not name."""
-        sign = {"max": 1, "min": -1}.get(self.quality.direction)
-        return sign * self.change.difference if sign else None
+        """The difference in the good direction; None where a metric has a target that the record does not name."""
+        if self.quality.direction == "target":
+            errors = self.errors
+            return None if errors is None else errors[0] - errors[1]
+        return self.change.difference if self.quality.direction == "max" else -self.change.difference
+
+    @property
+    def errors(self) -> tuple[float, float] | None:
+        """How far base and head are from the perfect value; None where the metric declares none.
+
+        Records of schema 1 know of no perfect value. It is then 0 where less is better, and 1 where more is better and both
+        values are shares of 1.
+        """
+        before, after = self.change.before, self.change.after
+        perfect = self.quality.perfect
+        if perfect is None and self.quality.bounds is None:
+            if self.quality.direction == "min":
+                perfect = 0.0 if after >= 0 else None
+            elif self.quality.direction == "max":
+                perfect = 1.0 if 0 <= before < 1 and after <= 1 else None
+        return None if perfect is None else (abs(perfect - before), abs(perfect - after))
 
     @property
     def verdict(self) -> str:

@@ -11,6 +11,8 @@ from statistics import median
 from benchmarks.leaderboard import numbers
 from benchmarks.leaderboard.compare.finding import Finding, Level
 from benchmarks.leaderboard.compare.pairs import Pair
+from benchmarks.leaderboard.compare.turns import LEAST_PAIRS, paired_p, paired_ratio, pairs_in_turns
+from benchmarks.leaderboard.record import Latency
 from benchmarks.leaderboard.report.rows import Run
 
 ALPHA = 0.002
@@ -41,17 +43,31 @@ class Setting:
 
 @dataclass(frozen=True)
 class Timing:
-    """Medians of one call in milliseconds, one a run, and their ratio head / base. p is None below three runs a side."""
+    """Medians of one call in milliseconds and their ratio head / base; p is None where there are too few.
+
+    They are of blocks where both sides took turns in one session (`paired`, the n-th of one beside the n-th of the other),
+    otherwise of whole runs. `noise` holds the blocks of each side's runs, where they were kept: how much a run wavers in itself.
+    """
 
     setting: Setting
     before: tuple[float, ...]
     after: tuple[float, ...]
     p: float | None
+    paired: bool = False
+    noise: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
 
     @property
     def ratio(self) -> float:
-        """Median of the head's runs over median of the base's."""
+        """Median of the head over median of the base; of pairs the median of their ratios."""
+        if self.paired:
+            return paired_ratio(list(zip(self.before, self.after, strict=True)))
         return median(self.after) / median(self.before)
+
+    @property
+    def explained(self) -> bool:
+        """Whether single blocks of both sides overlap, so that a ratio of few runs may be the machine's wavering."""
+        before, after = self.noise
+        return bool(before and after) and min(after) <= max(before) and min(before) <= max(after)
 
     @property
     def verdict(self) -> str:
@@ -65,12 +81,9 @@ class Timing:
 
 def timings(pair: Pair) -> list[Timing]:
     """All latencies of a row that both sides measured in one setting, slowest first. Every ok run counts, repetitions of
-    a seed too."""
-    before, after = _medians(pair.base.repeats), _medians(pair.head.repeats)
-    found = [
-        Timing(setting, tuple(before[setting]), tuple(after[setting]), _p(before[setting], after[setting]))
-        for setting in before.keys() & after.keys()
-    ]
+    a seed too; where the sides took turns in one session, only what they did there."""
+    before, after = _latencies(pair.base.repeats), _latencies(pair.head.repeats)
+    found = [_timing(setting, before[setting], after[setting]) for setting in before.keys() & after.keys()]
     return sorted(found, key=lambda timing: (-timing.ratio, timing.setting.batch, timing.setting.form))
 
 
@@ -78,22 +91,22 @@ def measured_costs(pairs: Iterable[Pair]) -> Iterator[Finding]:
     """A finding for each row that is slower or faster, or whose memory changed by more than a fiftieth."""
     for pair in pairs:
         found = timings(pair)
-        if not found and _medians(pair.base.repeats) and _medians(pair.head.repeats):
+        if not found and _latencies(pair.base.repeats) and _latencies(pair.head.repeats):
             machines = " -> ".join(_machine(side.repeats) for side in (pair.base, pair.head))
             text = f"latency on other hardware or in another setting: {machines}"
             yield Finding(Level.INCOMPARABLE, "hardware", pair.label, text)
         levels = {"slower": Level.REGRESSION, "faster": Level.BETTER}
         for verdict, level in levels.items():
             if changed := [timing for timing in found if timing.verdict == verdict]:
-                text = "; ".join(_described(timing) for timing in changed) + _apart(pair)
+                text = "; ".join(_described(timing) for timing in changed)
+                text += "" if all(timing.paired for timing in changed) else _apart(pair)
                 size = max(abs(math.log(timing.ratio)) for timing in changed)
                 yield Finding(
                     level, "latency", pair.label, text, min(t.p for t in changed if t.p is not None), 1 + size
                 )
-        if large := [t for t in found if t.verdict == "not judged" and t.ratio > RATIO]:
-            text = (
-                "; ".join(_described(timing) for timing in large) + f"; {LEAST_RUNS} runs a side are needed to judge it"
-            )
+        if large := [t for t in found if t.verdict == "not judged" and t.ratio > RATIO and not t.explained]:
+            text = "; ".join(_described(timing) for timing in large)
+            text += f"; {LEAST_RUNS} runs a side are needed to judge it, or `retime`, which lets both take turns"
             yield Finding(Level.CHECK, "latency", pair.label, text, weight=math.log(large[0].ratio))
         yield from _memory(pair)
 
@@ -113,12 +126,22 @@ def _p(before: Sequence[float], after: Sequence[float]) -> float | None:
     return float(stats.ttest_ind(*logs).pvalue)
 
 
-def _medians(runs: Sequence[Run]) -> Mapping[Setting, list[float]]:
-    found: dict[Setting, list[float]] = defaultdict(list)
+def _timing(setting: Setting, before: Sequence[Latency], after: Sequence[Latency]) -> Timing:
+    pairs = pairs_in_turns(before, after)
+    if len(pairs) >= LEAST_PAIRS:
+        first, second = zip(*pairs, strict=True)
+        return Timing(setting, first, second, paired_p(pairs), paired=True)
+    first, second = (tuple(each.median for each in side) for side in (before, after))
+    blocks = [tuple(block.median for each in side for block in each.blocks) for side in (before, after)]
+    return Timing(setting, first, second, _p(first, second), noise=(blocks[0], blocks[1]))
+
+
+def _latencies(runs: Sequence[Run]) -> Mapping[Setting, list[Latency]]:
+    found: dict[Setting, list[Latency]] = defaultdict(list)
     for run in runs:
         for each in run.record.cost.latency_ms:
             if each.median > 0:
-                found[Setting(run.hardware, each.batch, each.device, each.dtype, each.form)].append(each.median)
+                found[Setting(run.hardware, each.batch, each.device, each.dtype, each.form)].append(each)
     return found
 
 
@@ -126,6 +149,11 @@ def _described(timing: Timing) -> str:
     before, after = median(timing.before), median(timing.after)
     text = f"{timing.setting.name}: {numbers.milliseconds(before)} -> {numbers.milliseconds(after)} ms, x{timing.ratio:.2f}"
     runs = f"{len(timing.before)} and {len(timing.after)} runs"
+    if timing.paired:
+        runs = f"{len(timing.before)} pairs of blocks in turns"
+    elif timing.p is None and all(timing.noise):
+        spans = [f"{numbers.milliseconds(min(side))} to {numbers.milliseconds(max(side))}" for side in timing.noise]
+        runs = f"{runs}, blocks {' and '.join(spans)} ms"
     return f"{text}, p {numbers.probability(timing.p)}, {runs}" if timing.p is not None else f"{text}, {runs}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from markupsafe import Markup
 
 from benchmarks.leaderboard import numbers
+from benchmarks.leaderboard.record import Bounds
 from benchmarks.leaderboard.report.curves import Curve, CurvePoint, CurveSet
 from benchmarks.leaderboard.report.legend import Key, legend
 from benchmarks.leaderboard.report.svg import (
@@ -23,6 +24,7 @@ from benchmarks.leaderboard.report.svg import (
     frame,
     kept_inside,
     linked_mark,
+    padded,
     placed_names,
     shape,
     tag,
@@ -39,7 +41,7 @@ SAME_PLACE = 12
 """Units within which marks on the edge cover each other."""
 
 
-def budget_plot(found: CurveSet, *, y: str, metric: str) -> Markup | None:
+def budget_plot(found: CurveSet, *, y: str, metric: str, bounds: Bounds | None = None) -> Markup | None:
     """Quality against the share of the base's size on a logarithmic axis; None with fewer than two points to show.
 
     Points far from the others stand on the edge with an arrow and their figure, and lines to them are cut there.
@@ -49,7 +51,7 @@ def budget_plot(found: CurveSet, *, y: str, metric: str) -> Markup | None:
         return None
     sizes = [point.share or 1.0 for _, point in shown]
     at_x = axis(min(sizes) / 1.15, max(1.0, *sizes) * 1.15, LEFT, WIDTH - RIGHT, logarithmic=True)
-    low, high = _bounds(found, [point for _, point in shown])
+    low, high = _bounds(found, [point for _, point in shown], bounds)
     straight = axis(low, high, HEIGHT - BOTTOM, TOP)
     at_y = kept_inside(straight, TOP, HEIGHT - BOTTOM)
     labels = [(at_x(v), f"{v:g}") for v in SHARES if LEFT <= at_x(v) <= WIDTH - RIGHT]
@@ -68,15 +70,14 @@ def budget_plot(found: CurveSet, *, y: str, metric: str) -> Markup | None:
     return drawing([*parts, drawn], _summary(found, metric, len(shown)), height=height, kind="plot has-lines")
 
 
-def _bounds(found: CurveSet, points: Sequence[CurvePoint]) -> tuple[float, float]:
+def _bounds(found: CurveSet, points: Sequence[CurvePoint], allowed: Bounds | None) -> tuple[float, float]:
     qualities = [point.row.primary.value for point in points if point.row.primary.value is not None]
     base = found.base.primary
     usual = numbers.usual_range([*qualities, *([base.value] if base.value is not None else [])])
     figures = [f for f in (base, *(p.row.primary for p in points)) if f.value is not None]
     inside = [f for f in figures if f.value is not None and usual[0] <= f.value <= usual[1]]
     ends = [end for f in inside for end in (f.value, f.low, f.high) if end is not None]
-    pad = (max(ends) - min(ends)) * 0.06 or abs(max(ends)) * 0.01 or 1
-    return min(ends) - pad, max(ends) + pad
+    return padded(ends, allowed)
 
 
 def _base_level(found: CurveSet, at_y: Callable[[float], float]) -> Markup:

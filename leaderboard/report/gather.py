@@ -65,7 +65,7 @@ def _why_refused(path: str, record: Record | UnreadableRecord) -> str | None:
     # Pages are named after runs and tasks: what a record calls itself must be the name of a folder.
     if (record.task, record.run_id) != _folders(path):
         return f"it is of run {record.run_id[:80]} of task {record.task[:80]}, whose folder this is not"
-    return None
+    return next((wrong for quality in record.quality if (wrong := quality.impossible)), None)
 
 
 def _folders(path: str) -> tuple[str, str]:

@@ -33,7 +33,7 @@ def markdown_table(section: Section) -> str:
     conditions = {f"condition_{name}" for name in section.plan.conditions}
     metrics = [quality.metric for quality in section.plan.metrics]
     left_out = LEFT_OUT | set(metrics[max(1, MOST - len(conditions)) :])
-    kept = [index for index, column in enumerate(shown.columns) if column.key not in left_out]
+    kept = [index for index, column in enumerate(shown.columns) if column.key not in left_out and not column.machine]
     headings = ["method", *(shown.columns[index].heading for index in kept)]
     rules = ["---", *("---:" if shown.columns[index].numeric else "---" for index in kept)]
     lines = [_line(headings), _line(rules)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from benchmarks.leaderboard.numbers import log_ticks, ticks, usual_range
+from benchmarks.leaderboard.record import Bounds
 from benchmarks.leaderboard.report.legend import Key, legend
 from benchmarks.leaderboard.report.svg import (
     BOTTOM,
@@ -22,6 +23,7 @@ from benchmarks.leaderboard.report.svg import (
     frame,
     kept_inside,
     linked_mark,
+    padded,
     placed_names,
     shape,
     short_label,
@@ -46,10 +48,12 @@ class Point:
     href: str
 
 
-def pareto_plot(points: Sequence[Point], *, x: str, y: str, maximize: bool = True, title: str) -> Markup | None:
+def pareto_plot(
+    points: Sequence[Point], *, x: str, y: str, maximize: bool = True, title: str, bounds: Bounds | None = None
+) -> Markup | None:
     """Quality against cost on a logarithmic axis, the front as a step line; None with fewer than two points to show.
 
-    Points far from the others stand on the edge with an arrow and their figure.
+    Points far from the others stand on the edge with an arrow and their figure. The axis ends at the metric's `bounds`.
     """
     known = [p for p in points if p.cost is not None and p.cost > 0 and p.quality is not None]
     if len(known) < 2:
@@ -59,9 +63,7 @@ def pareto_plot(points: Sequence[Point], *, x: str, y: str, maximize: bool = Tru
     front = pareto_front(costs, qualities if maximize else [-quality for quality in qualities])
     usual = usual_range(qualities)
     inside = [p for p in known if p.quality is not None and usual[0] <= p.quality <= usual[1]]
-    bounds = [v for p in inside for v in (p.quality, p.low, p.high) if v is not None]
-    pad = (max(bounds) - min(bounds)) * 0.06 or abs(max(bounds)) * 0.01 or 1
-    low, high = min(bounds) - pad, max(bounds) + pad
+    low, high = padded([v for p in inside for v in (p.quality, p.low, p.high) if v is not None], bounds)
     x_low, x_high = min(costs) / 1.3, max(costs) * 1.3
     at_x = axis(x_low, x_high, LEFT, WIDTH - RIGHT, logarithmic=True)
     at_y = kept_inside(axis(low, high, HEIGHT - BOTTOM, TOP), TOP, HEIGHT - BOTTOM)

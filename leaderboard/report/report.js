@@ -75,6 +75,7 @@
     var hidden = (remembered(name) || "").split(" ").filter(Boolean);
     var heads = Array.prototype.slice.call(table.tHead.rows[0].cells);
     var style = document.head.appendChild(document.createElement("style"));
+    var offered = [];
     var box = document.createElement("details");
     box.className = "chooser";
     box.innerHTML = "<summary>Columns</summary><fieldset><legend>Columns that are shown</legend></fieldset>";
@@ -86,7 +87,9 @@
     }
     heads.forEach(function (head) {
       var key = head.dataset.key;
-      if (!key) { return; }
+      // A figure of several groups of hardware has a column for each and one tick for all.
+      if (!key || offered.indexOf(key) >= 0) { return; }
+      offered.push(key);
       var label = document.createElement("label");
       var tick = document.createElement("input");
       tick.type = "checkbox";
@@ -141,6 +144,27 @@
     });
   }
 
+  // One choice for the whole page, and the next one: sections that know the same hardware follow.
+  function hardwareChoice(selects) {
+    function choose(key) {
+      selects.forEach(function (select) {
+        Array.prototype.forEach.call(select.options, function (option) {
+          if (option.dataset.key === key) { select.value = option.value; }
+        });
+        var section = select.closest("section");
+        section.className = section.className.replace(/show-m\d/, "show-m" + select.value);
+      });
+    }
+    selects.forEach(function (select) {
+      select.addEventListener("change", function () {
+        var key = select.options[select.selectedIndex].dataset.key;
+        choose(key);
+        remember("hardware", key);
+      });
+    });
+    choose(remembered("hardware"));
+  }
+
   function selector(select) {
     function choose() {
       document.querySelectorAll("section.results").forEach(function (section) {
@@ -163,6 +187,7 @@
     document.querySelectorAll("input.filter").forEach(filterable);
     document.querySelectorAll("table.main").forEach(chooser);
     document.querySelectorAll("svg.plot").forEach(walkable);
+    hardwareChoice(Array.prototype.slice.call(document.querySelectorAll("select.hardware")));
     var data = document.getElementById("data");
     if (data) {
       var parsed = JSON.parse(data.textContent);

@@ -36,7 +36,7 @@ class Run:
             return None
         return run_score(self.store, self.record, find_quality(self.record, self.record.primary.metric, condition))
 
-    @property
+    @cached_property
     def hardware(self) -> tuple[str, str]:
         """Which machine (unnamed) and a description; latencies are compared within one only."""
         p = self.record.provenance
@@ -120,12 +120,13 @@ COSTS: dict[str, Callable[[Record], float | None]] = {
 @dataclass
 class Plan:
     """What the rows of a cell share: metrics with the version shown, conditions of the primary one, batch sizes, hardware
-    of latencies, lost runs."""
+    of latencies, lost runs. `machines` are all groups of hardware with measured costs, that one first."""
 
     primary: Quality | None
     metrics: list[Quality]
     batches: list[int]
     hardware: tuple[str, str] | None
+    machines: list[tuple[str, str]] = field(default_factory=list)
     conditions: list[str] = field(default_factory=list)
     seeds: int = 1
     failed: Mapping[tuple[Any, ...], list[Record]] = field(default_factory=dict)
@@ -219,7 +220,16 @@ def find_quality(record: Record, metric: str, condition: str | None = None) -> Q
 
 def latency_figure(runs: Sequence[Run], batch: int, hardware: tuple[str, str] | None) -> Figure:
     """The latency at a batch size on one group of machines, over the seeds that ran there."""
+    return _on(runs, hardware, lambda record: found.median if (found := latency_of(record, batch)) else None)
+
+
+def memory_figure(runs: Sequence[Run], hardware: tuple[str, str] | None) -> Figure:
+    """The peak memory on one group of machines, over the seeds that ran there."""
+    return _on(runs, hardware, COSTS["peak_mem"])
+
+
+def _on(runs: Sequence[Run], hardware: tuple[str, str] | None, pick: Callable[[Record], float | None]) -> Figure:
     here = [run for run in runs if run.hardware == hardware]
     if not here:
         return Figure(None, reason=f"measured on other hardware: {runs[0].hardware[1]}")
-    return over_seeds(here, lambda record: found.median if (found := latency_of(record, batch)) else None)
+    return over_seeds(here, pick)

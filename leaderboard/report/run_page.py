@@ -12,10 +12,11 @@ from typing import Any
 from markupsafe import Markup
 
 from benchmarks.leaderboard.labels import flatten, plain
-from benchmarks.leaderboard.record import Record
+from benchmarks.leaderboard.record import Record, UnreadableRecord
 from benchmarks.leaderboard.report.facts import Facts
 from benchmarks.leaderboard.report.plots import curve_plot
 from benchmarks.leaderboard.report.rows import Run
+from benchmarks.leaderboard.worst import Worst, read_pictured, read_worst
 
 LOG_LINES, LOG_WIDTH = 60, 400
 """Lines and signs a line of a log that are shown: progress bars make lines of megabytes."""
@@ -31,7 +32,7 @@ class RunPage:
 
     `changed` holds settings of method and model that are not the default, and others that were typed: name, value, default
     (empty where only the typing is known). It is None where the default of the method is not known. `lost` names files that
-    the record lists and that are not there.
+    the record lists and that are not there. `pictured` leads from a unit to the picture that shows it, if there is one.
     """
 
     command: str
@@ -42,6 +43,8 @@ class RunPage:
     log_bytes: int
     pictures: dict[str, bytes]
     lost: list[str]
+    worst: Worst | None
+    pictured: dict[str, str]
 
 
 def run_page(run: Run, facts: Facts) -> RunPage:
@@ -62,6 +65,13 @@ def run_page(run: Run, facts: Facts) -> RunPage:
     history = read("history.csv", HISTORY_BYTES).decode("utf-8", errors="replace")
     names = sorted(name for name in files if name.startswith("pictures/") and name.endswith(".png"))
     pictures = {name.replace("/", "-"): read(name, files[name].bytes) for name in names}
+    pictures = {name: content for name, content in pictures.items() if content}
+    try:
+        worst, pictured = read_worst(run.store, record), read_pictured(run.store, record)
+    except UnreadableRecord as error:
+        worst, pictured = None, {}
+        lost.append(f"{str(error).rpartition('/')[2]} (damaged)")
+    linked = {unit: f"pictures-{name}" for unit, name in pictured.items()}
     return RunPage(
         command=shlex.join(["python", "-m", "benchmarks", *record.overrides]),
         settings=[(name, plain(value)) for name, value in sorted(flatten(record.config).items())],
@@ -69,8 +79,10 @@ def run_page(run: Run, facts: Facts) -> RunPage:
         curves=_curves(history),
         log="\n".join(_cut(line) for line in log.splitlines()[-LOG_LINES:]),
         log_bytes=files["log.txt"].bytes if "log.txt" in files else 0,
-        pictures={name: content for name, content in pictures.items() if content},
+        pictures=pictures,
         lost=lost,
+        worst=worst,
+        pictured={unit: name for unit, name in linked.items() if name in pictures},
     )
 
 

@@ -135,10 +135,16 @@ def _plan(ok: Sequence[Run], task: TaskFacts, failures: Sequence[Run]) -> Plan:
                 conditions.setdefault(quality.condition)
             if quality.split == "test" and quality.condition is None:
                 known = newest.setdefault(quality.metric, quality)
-                if quality.metric_version > known.metric_version:
+                # Of one version, that which declares bounds: records of schema 1 do not.
+                if (quality.metric_version, quality.bounds is not None) > (
+                    known.metric_version,
+                    known.bounds is not None,
+                ):
                     newest[quality.metric] = quality
     primary = next((quality for quality in newest.values() if quality.primary), None)
     machines = Counter(run.hardware for run in ok if run.record.cost.latency_ms)
+    hardware = max(machines, key=lambda machine: (machines[machine], machine)) if machines else None
+    costly = Counter(run.hardware for run in ok if run.record.cost.latency_ms or run.record.cost.peak_mem)
     failed: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
     for run in failures:
         failed[run.record.row].append(run.record)
@@ -147,7 +153,8 @@ def _plan(ok: Sequence[Run], task: TaskFacts, failures: Sequence[Run]) -> Plan:
         metrics=[quality for quality in newest.values() if quality is not primary],
         batches=sorted({latency.batch for run in ok for latency in run.record.cost.latency_ms}),
         conditions=list(conditions) if len(conditions) > 1 else [],
-        hardware=max(machines, key=lambda machine: (machines[machine], machine)) if machines else None,
+        hardware=hardware,
+        machines=sorted(costly, key=lambda machine: (machine != hardware, -costly[machine], machine)),
         seeds=task.seeds,
         failed=failed,
     )

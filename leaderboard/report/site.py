@@ -26,7 +26,7 @@ from benchmarks.leaderboard.report.markdown import markdown_report
 from benchmarks.leaderboard.report.ranking import SIGNS
 from benchmarks.leaderboard.report.run_page import run_page
 from benchmarks.leaderboard.report.sections import Section, build_sections
-from benchmarks.leaderboard.report.tables import metric_name
+from benchmarks.leaderboard.report.tables import bounds_text, metric_name
 from benchmarks.leaderboard.report.task_page import view
 from benchmarks.leaderboard.reported import Reported
 from benchmarks.leaderboard.statistics.size_curve import TOLERANCE
@@ -122,6 +122,7 @@ def environment() -> Environment:
         "generator": GENERATOR,
         "numbers": numbers,
         "metric_name": metric_name,
+        "bounds_text": bounds_text,
         "control_method": CONTROL,
         "tolerance": TOLERANCE,
         "signs": SIGNS,

@@ -8,6 +8,7 @@ from math import log10
 from markupsafe import Markup, escape
 
 from benchmarks.leaderboard.numbers import ticks
+from benchmarks.leaderboard.record import Bounds
 
 WIDTH, HEIGHT = 640, 416
 LEFT, RIGHT, TOP, BOTTOM = 70, 20, 32, 48
@@ -28,6 +29,14 @@ def axis(low: float, high: float, start: float, end: float, *, logarithmic: bool
     scale: Callable[[float], float] = log10 if logarithmic else float
     span = scale(high) - scale(low) or 1
     return lambda value: start + (scale(value) - scale(low)) / span * (end - start)
+
+
+def padded(values: Sequence[float], bounds: Bounds | None = None) -> tuple[float, float]:
+    """The ends of an axis that holds the values and some room beside them, but nothing beyond the metric's bounds."""
+    pad = (max(values) - min(values)) * 0.06 or abs(max(values)) * 0.01 or 1
+    low, high = bounds or (None, None)
+    ends = min(values) - pad, max(values) + pad
+    return (ends[0] if low is None else max(low, ends[0]), ends[1] if high is None else min(high, ends[1]))
 
 
 def kept_inside(at: Callable[[float], float], start: float, end: float) -> Callable[[float], float]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from markupsafe import Markup
 
 from benchmarks.leaderboard import numbers
 from benchmarks.leaderboard.record import Quality
 from benchmarks.leaderboard.report.plots import interval_bar
-from benchmarks.leaderboard.report.rows import Figure, Row
+from benchmarks.leaderboard.report.rows import Figure, Row, latency_figure, memory_figure
 from benchmarks.leaderboard.report.sections import Section
 
 NAMES = {
@@ -21,16 +22,28 @@ NAMES = {
     "train_seconds": ("training", "time to train or compress", numbers.seconds),
 }
 
+MOST_MACHINES = 6
+"""Groups of hardware with columns and plots of their own, those with most runs; costs are never compared between groups."""
+
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading and an explanation. Numbers sort by value and stand on the right."""
+    """A column: its heading and an explanation. Numbers sort by value and stand on the right.
+
+    `machine` is the place of a group of hardware in `machines_shown`, whose figures the column holds; None for all others.
+    """
 
     key: str
     heading: str
     explanation: str = ""
     numeric: bool = True
     direction: str = ""
+    machine: int | None = None
+
+    @cached_property
+    def kind(self) -> str:
+        """The classes of its cells."""
+        return " ".join(["num"] * self.numeric + ([f"m{self.machine}"] if self.machine is not None else []))
 
 
 @dataclass(frozen=True)
@@ -60,9 +73,26 @@ def table(section: Section) -> Table:
     return Table([column for column, _ in builders], rows)
 
 
+def machines_shown(section: Section) -> list[tuple[str, str]]:
+    """The groups of hardware that readers choose from, that of most latencies first; one or none is no choice."""
+    return section.plan.machines[:MOST_MACHINES]
+
+
 def metric_name(quality: Quality) -> str:
     """The metric with its unit."""
     return f"{quality.metric} ({quality.unit})" if quality.unit else quality.metric
+
+
+def bounds_text(quality: Quality) -> str:
+    """What values a metric may have and which is perfect, as it declares them; empty where it declares nothing."""
+    low, high = quality.bounds or (None, None)
+    parts = []
+    if low is not None and high is not None:
+        parts.append(f"from {low:g} to {high:g}")
+    elif low is not None or high is not None:
+        parts.append(f"at least {low:g}" if low is not None else f"at most {high:g}")
+    parts += [f"perfect at {quality.perfect:g}"] if quality.perfect is not None else []
+    return ", ".join(parts)
 
 
 def _builders(section: Section) -> list[tuple[Column, Callable[[Row], Cell]]]:
@@ -75,8 +105,12 @@ def _builders(section: Section) -> list[tuple[Column, Callable[[Row], Cell]]]:
             found.append(difference_column(section, section.primary))
         found += [_condition(section, section.primary, name) for name in section.plan.conditions]
     found += [_metric(section, quality) for quality in section.plan.metrics]
-    found += [_cost(name) for name in NAMES]
-    found += [_latency(section, batch) for batch in section.plan.batches]
+    machines = machines_shown(section)
+    for name in NAMES:
+        by_machine = name == "peak_mem" and len(machines) > 1
+        found += [_memory(section, place) for place in range(len(machines))] if by_machine else [_cost(name)]
+    places = range(max(1, len(machines)))
+    found += [_latency(section, batch, place) for batch in section.plan.batches for place in places]
     found += [
         (Column("seeds", "seeds", "runs in the row"), lambda row: Cell(str(len(row.runs)), len(row.runs))),
         (Column("tuned", "settings", "tuned on validation, or the default", numeric=False), _tuned),
@@ -111,9 +145,8 @@ def primary_column(section: Section, quality: Quality) -> tuple[Column, Callable
             title = f"± is the sample standard deviation of {figure.n} seeds; {title}"
         return Cell(numbers.fixed(figure.value, decimals), figure.value, title, ", ".join(notes), drawing=bar)
 
-    return Column(
-        quality.metric, metric_name(quality), "primary metric, mean over seeds", direction=quality.direction
-    ), build
+    explanation = "; ".join(filter(None, ["primary metric, mean over seeds", bounds_text(quality)]))
+    return Column(quality.metric, metric_name(quality), explanation, direction=quality.direction), build
 
 
 def _interval_kind(row: Row) -> str:
@@ -180,7 +213,8 @@ def _metric(section: Section, quality: Quality) -> tuple[Column, Callable[[Row],
         return Cell(numbers.fixed(figure.value, decimals), figure.value, note=spread)
 
     wish = {"max": "more is better", "min": "less is better", "target": "has a target"}[quality.direction]
-    return Column(quality.metric, metric_name(quality), wish, direction=quality.direction), build
+    explanation = "; ".join(filter(None, [wish, bounds_text(quality)]))
+    return Column(quality.metric, metric_name(quality), explanation, direction=quality.direction), build
 
 
 def _cost(name: str) -> tuple[Column, Callable[[Row], Cell]]:
@@ -196,18 +230,38 @@ def _cost(name: str) -> tuple[Column, Callable[[Row], Cell]]:
     return Column(name, heading, explanation, direction="min"), build
 
 
-def _latency(section: Section, batch: int) -> tuple[Column, Callable[[Row], Cell]]:
-    machine = section.plan.hardware[1] if section.plan.hardware else ""
+def _memory(section: Section, place: int) -> tuple[Column, Callable[[Row], Cell]]:
+    machine = machines_shown(section)[place]
+    heading, explanation, show = NAMES["peak_mem"]
 
     def build(row: Row) -> Cell:
-        figure = row.latency[batch]
+        figure = memory_figure(row.runs, machine)
         if figure.value is None:
             return missing(figure)
-        of_base = row.base.latency[batch].value if row.base else None
+        of_base = memory_figure(row.base.runs, machine).value if row.base else None
+        return Cell(show(figure.value), figure.value, note=numbers.ratio(figure.value, of_base))
+
+    return Column("peak_mem", heading, f"{explanation} on {machine[1]}", direction="min", machine=place), build
+
+
+def _latency(section: Section, batch: int, place: int) -> tuple[Column, Callable[[Row], Cell]]:
+    """The latency on the machine at that place; the first is that of the rows themselves."""
+    machines = machines_shown(section)
+    machine = machines[place] if machines else section.plan.hardware
+
+    def of(row: Row) -> Figure:
+        return row.latency[batch] if machine == section.plan.hardware else latency_figure(row.runs, batch, machine)
+
+    def build(row: Row) -> Cell:
+        figure = of(row)
+        if figure.value is None:
+            return missing(figure)
+        of_base = of(row.base).value if row.base else None
         return Cell(numbers.milliseconds(figure.value), figure.value, note=numbers.ratio(figure.value, of_base))
 
-    explanation = f"median latency in milliseconds at batch {batch} on {machine}"
-    return Column(f"latency_{batch}", f"ms @ {batch}", explanation, direction="min"), build
+    explanation = f"median latency in milliseconds at batch {batch} on {machine[1] if machine else ''}"
+    chosen = place if len(machines) > 1 else None
+    return Column(f"latency_{batch}", f"ms @ {batch}", explanation, direction="min", machine=chosen), build
 
 
 def _tuned(row: Row) -> Cell:

@@ -16,23 +16,19 @@ from benchmarks.leaderboard.report.exports import leaderboard_csv
 from benchmarks.leaderboard.report.plots import Point, pareto_plot
 from benchmarks.leaderboard.report.rank_plot import rank_plot
 from benchmarks.leaderboard.report.ranking import ranking
-from benchmarks.leaderboard.report.rows import Figure, Row, latency_figure
+from benchmarks.leaderboard.report.rows import Figure, Row, latency_figure, memory_figure
 from benchmarks.leaderboard.report.sections import Section
-from benchmarks.leaderboard.report.tables import metric_name, table
+from benchmarks.leaderboard.report.tables import machines_shown, metric_name, table
 from benchmarks.leaderboard.reported import Reported
 
 LATENCY_BATCH = 256
 """The batch size of the plots against latency; where it was not measured, the largest."""
 
-MOST_MACHINES = 3
-"""Groups of machines with a plot of their own, those with most runs; latencies are never compared between groups."""
-
 COST_AXES = {
     "bytes_stored": "stored size (bytes)",
     "flops": "FLOPs of one prediction",
-    "peak_mem": "peak memory (bytes)",
 }
-"""Costs that quality is drawn against, besides latency."""
+"""Costs that quality is drawn against, besides those that depend on the hardware: peak memory and latency."""
 
 
 def view(section: Section) -> dict[str, Any]:
@@ -43,6 +39,7 @@ def view(section: Section) -> dict[str, Any]:
         "table": table(section),
         "csv": leaderboard_csv([section]),
         "plots": _plots(section),
+        "machines": _machines(section),
         "ranking": ranks,
         "rank_plot": rank_plot(ranks, _numbered(section.rows)) if ranks else None,
         "curves": _curves(section),
@@ -50,19 +47,37 @@ def view(section: Section) -> dict[str, Any]:
     }
 
 
-def _plots(section: Section) -> list[Markup]:
-    """Quality against every cost that two rows or more have; latency once for each group of machines."""
+def _plots(section: Section) -> list[tuple[int | None, Markup]]:
+    """Quality against every cost that two rows or more have; of memory and latency one for each group of hardware, with the
+    place of that group where there is a choice."""
     if section.primary is None or section.unranked:
         return []
-    plots = [_plot(section, name, lambda row, key=key: row.cost[key]) for key, name in COST_AXES.items()]
+    found: list[tuple[int | None, Markup | None]] = [
+        (None, _plot(section, name, lambda row, key=key: row.cost[key])) for key, name in COST_AXES.items()
+    ]
+    machines = machines_shown(section)
     batches = section.plan.batches
     batch = LATENCY_BATCH if LATENCY_BATCH in batches else max(batches, default=None)
-    if batch is not None:
-        machines = Counter(run.hardware for row in section.rows for run in row.runs if run.record.cost.latency_ms)
-        for machine, _ in machines.most_common(MOST_MACHINES):
+    for place, machine in enumerate(machines):
+        chosen = place if len(machines) > 1 else None
+        name = f"peak memory (bytes), {machine[1]}"
+        found.append((chosen, _plot(section, name, lambda row, own=machine: memory_figure(row.runs, own))))
+        if batch is not None:
             name = f"latency at batch {batch} (ms), {machine[1]}"
-            plots.append(_plot(section, name, lambda row, own=machine: latency_figure(row.runs, batch, own)))
-    return [plot for plot in plots if plot]
+            found.append((chosen, _plot(section, name, lambda row, own=machine: latency_figure(row.runs, batch, own))))
+    return [(place, plot) for place, plot in found if plot]
+
+
+def _machines(section: Section) -> list[tuple[str, str]]:
+    """What the choice of hardware offers: a name to remember it by, and one to read, numbered where two read alike."""
+    shown = machines_shown(section)
+    names = [description for _, description in shown]
+    seen: Counter[str] = Counter()
+    found = []
+    for key, name in shown:
+        seen[name] += 1
+        found.append((key, f"{name} (machine {seen[name]})" if names.count(name) > 1 else name))
+    return found
 
 
 def _curves(section: Section) -> list[dict[str, Any]]:
@@ -73,7 +88,7 @@ def _curves(section: Section) -> list[dict[str, Any]]:
     return [
         {
             "found": found,
-            "plot": budget_plot(found, y=metric_name(quality), metric=quality.metric),
+            "plot": budget_plot(found, y=metric_name(quality), metric=quality.metric, bounds=quality.bounds),
             "table": curve_table(section, quality, found),
         }
         for found in section.curves
@@ -87,7 +102,9 @@ def _plot(section: Section, cost_name: str, cost_of: Any) -> Markup | None:
     points = [_point(row, cost_of(row), cost_name, series[row]) for row in section.rows]
     maximize = quality.direction != "min"
     title = f"{quality.metric} against {cost_name}"
-    return pareto_plot(points, x=cost_name, y=metric_name(quality), maximize=maximize, title=title)
+    return pareto_plot(
+        points, x=cost_name, y=metric_name(quality), maximize=maximize, title=title, bounds=quality.bounds
+    )
 
 
 def _series(rows: Sequence[Row]) -> dict[Row, str]:

@@ -82,6 +82,8 @@ def commit() -> Commit:
         version: int = 1,
         direction: str = "max",
         condition: str | None = None,
+        bounds: tuple[float | None, float | None] | None = None,
+        perfect: float | None = None,
         replicates: bool = True,
         params: int = 1000,
         flops: int | None = 5000,
@@ -118,7 +120,8 @@ def commit() -> Commit:
             rows = [
                 Quality(
                     metric=metric, metric_version=version, split="test", value=float(users.mean()), primary=True,
-                    direction=direction, condition=each, ci_low=ends.low, ci_high=ends.high,
+                    direction=direction, condition=each, ci_low=ends.low, ci_high=ends.high, bounds=bounds,
+                    perfect=perfect,
                 )
                 for each in (None, *([condition] if condition else []))
             ]  # fmt: skip

@@ -251,3 +251,30 @@ def test_a_short_history_has_no_trend(stores, commit):
     history(commit, stores[0], [0.8000, 0.8001, 0.8002, 0.7999])
     commit(stores[1], 0.7, training=0, side="head")
     assert "trend" not in {f.kind for f in compare(open_side("base", []), open_side("head", [])).findings}
+
+
+def test_a_value_beyond_the_bounds_of_its_metric_is_an_error_however_good_it_looks(fill):
+    comparison = fill({"svd": {"gain": 0.3}}, bounds=(0.0, 1.0), perfect=1.0)
+    assert ("svd", "impossible") in told(comparison, Level.REGRESSION)
+    assert comparison.exit_code == 1
+    (found,) = [each for each in comparison.findings if each.kind == "impossible"]
+    assert "above 1, which its definition rules out (seed 0)" in found.text
+
+
+def test_rounding_at_a_bound_is_no_error(fill):
+    comparison = fill(bounds=(0.0, 0.8), replicates=False, training=1e-9)
+    assert all(found.kind != "impossible" for found in comparison.findings)
+
+
+def test_an_error_is_the_distance_to_what_the_metric_calls_perfect(fill):
+    # 0.3 above a perfect value of 0.5 becomes 0.02 above it: a tenth, though neither is near to 0 or 1.
+    comparison = fill({"none": {"gain": -0.28}}, direction="target", bounds=(0.0, None), perfect=0.5)
+    assert told(comparison, Level.CHECK) == [("none", "too good")]
+    assert "error fell to a tenth" in next(found.text for found in comparison.findings if found.kind == "too good")
+
+
+def test_a_metric_with_a_known_target_becomes_better_and_worse(fill):
+    changes = {"svd": {"gain": 0.002}, "afm": {"gain": -0.002}}
+    comparison = fill(changes, direction="target", bounds=(0.0, None), perfect=0.5)
+    assert told(comparison, Level.REGRESSION) == [("svd", "quality")]
+    assert told(comparison, Level.BETTER) == [("afm", "quality")]

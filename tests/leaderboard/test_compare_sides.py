@@ -15,6 +15,7 @@ from benchmarks.commands.compare import main
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.compare import compare, open_side
 from benchmarks.leaderboard.compare.finding import Level
+from benchmarks.leaderboard.record import SCHEMA
 from benchmarks.leaderboard.report.exports import records_json
 from benchmarks.leaderboard.report.sections import collect
 from benchmarks.leaderboard.store import Store
@@ -134,7 +135,7 @@ def test_a_damaged_run_is_named_and_the_rest_compared(store, commit, damage, cap
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:300])
     elif damage == "schema 0":
-        path.write_text(path.read_text().replace('"schema": 1', '"schema": 0'))
+        path.write_text(path.read_text().replace(f'"schema": {SCHEMA}', '"schema": 0'))
     else:
         path = path.with_name("replicates.npz")
         path.write_bytes(b"no archive")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
+import numpy as np
 import pytest
+from scipy import stats
 
 from benchmarks.leaderboard.compare import Comparison, compare, open_side
 from benchmarks.leaderboard.compare.finding import Finding, Level
 from benchmarks.leaderboard.compare.timing import ALPHA, RANKS_FROM, timings
+from benchmarks.leaderboard.compare.turns import RANKS_FROM as RANKS_OF_PAIRS
+from benchmarks.leaderboard.compare.turns import paired_p, paired_ratio, pairs_in_turns
+from benchmarks.leaderboard.record import Block, Latency, encode
 from benchmarks.leaderboard.store import Store
 
 
@@ -92,3 +98,71 @@ def test_a_fiftieth_more_memory_is_a_regression(tmp_path, commit, factor, code):
     comparison = compare(open_side(str(tmp_path / "base"), []), open_side(str(tmp_path / "head"), []))
     assert comparison.exit_code == code
     assert [found.kind for found in comparison.findings] == ["peak memory"] * code
+
+
+def blocks(*pairs: tuple[float, float], session: str | None = "s") -> Latency:
+    return Latency(
+        batch=256, median=pairs[0][1], p10=1, p90=1, repeats=9, threads=1, device="cpu", dtype="float32", session=session,
+        blocks=[Block(at, median) for at, median in pairs],
+    )  # fmt: skip
+
+
+def test_blocks_of_one_session_are_paired_in_their_order():
+    before, after = blocks((1, 10.0), (4, 20.0)), blocks((2, 11.0), (3, 21.0))
+    assert pairs_in_turns([before], [after]) == [(10.0, 11.0), (20.0, 21.0)]
+    assert paired_ratio([(10.0, 11.0), (20.0, 22.0), (5.0, 9.0)]) == pytest.approx(1.1)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        blocks((2, 11.0), (3, 21.0), session="other"),
+        blocks((2, 11.0), (3, 21.0), session=None),
+        blocks((5, 11.0), (6, 21.0)),  # one side after the other
+        blocks((1, 10.0), (4, 20.0)),  # the same run
+        msgspec.structs.replace(blocks((2, 11.0)), blocks=[]),
+    ],
+)
+def test_blocks_that_did_not_take_turns_are_not_paired(after):
+    assert pairs_in_turns([blocks((1, 10.0), (4, 20.0))], [after]) == []
+
+
+def test_pairs_have_wilcoxons_p_and_few_pairs_students():
+    random = np.random.default_rng(0)
+    for count in (RANKS_OF_PAIRS - 1, RANKS_OF_PAIRS, 25):
+        pairs = [(1.0, float(ratio)) for ratio in np.exp(random.normal(0.02, 0.05, count))]
+        logs = np.log([after for _, after in pairs])
+        oracle = stats.wilcoxon(logs) if count >= RANKS_OF_PAIRS else stats.ttest_1samp(logs, 0)
+        assert paired_p(pairs) == pytest.approx(oracle.pvalue)
+    assert paired_p([(1.0, 1.2), (1.0, 1.3)]) is None
+    assert paired_p([(2.0, 2.0)] * 5) == 1.0
+    assert paired_p([(1.0, 1.2 + 0.001 * index) for index in range(RANKS_OF_PAIRS)]) < ALPHA
+
+
+def test_a_test_over_pairs_keeps_its_level_on_a_machine_that_wavers():
+    random = np.random.default_rng(1)
+    alarms = 0
+    for _ in range(2000):
+        machine = np.exp(np.cumsum(random.normal(0, 0.1, 11)))
+        sides = machine[:, None] * np.exp(random.normal(0, 0.03, (11, 2)))
+        alarms += paired_p([(float(a), float(b)) for a, b in sides]) < 0.05
+    assert 0.03 < alarms / 2000 < 0.07
+
+
+def test_one_run_a_side_whose_blocks_overlap_is_nothing_to_check_and_apart_is(tmp_path, commit):
+    def found(after: float) -> list[Finding]:
+        folder = tmp_path / str(after)
+        for side, wave in (("base", (1.0, 1.6, 1.2)), ("head", (after, after + 0.2))):
+            timed = blocks(*((index, value) for index, value in enumerate(wave)), session=side)
+            record = commit(Store(folder / side), side=side, training=0, ms=None)
+            path = folder / side / "ctr" / record.run_id / "record.json"
+            timed = msgspec.structs.replace(timed, median=float(np.median(wave)))
+            cost = msgspec.structs.replace(record.cost, latency_ms=[timed])
+            path.write_bytes(encode(msgspec.structs.replace(record, cost=cost)))
+        return latency(compare(open_side(str(folder / "base"), []), open_side(str(folder / "head"), [])))
+
+    assert found(1.5) == []
+    (told,) = found(1.8)
+    assert told.level is Level.CHECK
+    assert "blocks 1.00 to 1.60 and 1.80 to 2.00 ms" in told.text
+    assert "retime" in told.text

@@ -157,7 +157,8 @@ def column(browser: Browser, heading: str) -> list[str]:
     """The sort values of a column of the main table, from top to bottom."""
     return browser.evaluate(f"""(() => {{
         const table = document.querySelector("table.main");
-        const at = Array.from(table.tHead.rows[0].cells).findIndex(c => c.textContent.trim() === {heading!r});
+        const at = Array.from(table.tHead.rows[0].cells).findIndex(
+            c => c.textContent.trim() === {heading!r} && c.checkVisibility());
         return Array.from(table.tBodies[0].rows, row => row.cells[at].dataset.value); }})()""")
 
 
@@ -232,6 +233,38 @@ def test_columns_are_hidden_and_stay_so(browser, report):
     browser.open(report["ctr.html"])
     assert not browser.evaluate(visible)
     assert browser.evaluate("document.querySelector('table.main th[data-key=bytes_stored]').checkVisibility()")
+    browser.evaluate("localStorage.clear()")
+
+
+def test_hardware_is_chosen_by_the_keyboard_remembered_and_printed(browser, report):
+    browser.open(report["ctr.html"])
+    browser.evaluate("localStorage.clear()")
+    browser.open(report["ctr.html"])
+    seen = """(() => {
+        const shown = e => Array.from(document.querySelectorAll(e)).filter(x => x.checkVisibility()).length;
+        const places = [0, 1, 2].filter(n => shown(`th.m${n}`));
+        return [places, shown(".plots svg"), places.map(n => shown(`figure.m${n}`)), shown("td.m0, td.m1, td.m2")]; })()"""
+    first = browser.evaluate(seen)
+    assert first[0] == [0]
+    browser.evaluate("document.querySelector('select.hardware').focus()")
+    browser.press("ArrowDown", 40)
+    chosen = "document.querySelector('select.hardware').selectedOptions[0].dataset.key"
+    key = browser.evaluate(chosen)
+    assert browser.evaluate(seen) == [[1], first[1], first[2], first[3]]
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    assert browser.evaluate(seen)[0] == [1]
+    browser.call("Emulation.setEmulatedMedia", media="")
+    assert browser.evaluate("document.querySelector('.results .muted').innerText").count("latency and memory on") == 1
+    browser.open(report["ctr.html"])
+    assert browser.evaluate(chosen) == key
+    assert browser.evaluate(seen)[0] == [1]
+    # A tick of the column chooser stands for the column of every group.
+    assert browser.evaluate("document.querySelectorAll('.chooser label').length") == browser.evaluate(
+        "new Set(Array.from(document.querySelectorAll('table.main th[data-key]'), h => h.dataset.key)).size"
+    )
+    click(browser, ".chooser label", "ms @ 256")
+    assert browser.evaluate("document.querySelectorAll('table.main th[data-key=latency_256]').length") == 3
+    assert not browser.evaluate("document.querySelector('table.main th.m1[data-key=latency_256]').checkVisibility()")
     browser.evaluate("localStorage.clear()")
 
 

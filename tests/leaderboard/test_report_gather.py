@@ -11,7 +11,7 @@ import pytest
 from benchmarks.commands.report import main
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.publish import publish
-from benchmarks.leaderboard.record import UnreadableRecord, decode, encode
+from benchmarks.leaderboard.record import SCHEMA, UnreadableRecord, decode, encode
 from benchmarks.leaderboard.report.gather import gather
 from benchmarks.leaderboard.report.sections import collect
 from benchmarks.leaderboard.store import Store
@@ -34,7 +34,7 @@ def report(store, tmp_path, *options: str) -> int:
 
 
 def schema_zero(text: str) -> str:
-    return text.replace('"schema": 1', '"schema": 0')
+    return text.replace(f'"schema": {SCHEMA}', '"schema": 0')
 
 
 def truncated(text: str) -> str:
@@ -47,7 +47,7 @@ def nothing(_: str) -> str:
 
 @pytest.mark.parametrize(
     ("damage", "words"),
-    [(schema_zero, "schema 0; this version reads 1 to 1"), (truncated, "truncated"), (nothing, "truncated")],
+    [(schema_zero, "schema 0; this version reads 1 to 2"), (truncated, "truncated"), (nothing, "truncated")],
 )
 def test_a_record_that_cannot_be_read_is_named_on_the_page_and_the_rest_is_shown(
     store, record_file, tmp_path, capsys, damage, words
@@ -123,3 +123,12 @@ def test_a_record_in_the_folder_of_another_run_is_refused(store, record_file, tm
     ]
     with pytest.raises(UnreadableRecord, match="whose folder this is not"):
         collect([store])
+
+
+def test_a_record_with_a_value_beyond_its_bounds_is_left_out_by_name(store, record_file, tmp_path, capsys):
+    record = decode(record_file.read_bytes())
+    record.quality[0].bounds = (0.0, 0.5)
+    record_file.write_bytes(encode(record))
+    assert report(store, tmp_path) == 1
+    assert f"auc is {record.quality[0].value:.6g}, above 0.5" in capsys.readouterr().err
+    assert not (tmp_path / "report" / "runs" / f"{RUN}.html").exists()

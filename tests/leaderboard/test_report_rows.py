@@ -13,6 +13,7 @@ from benchmarks.leaderboard.record import Cost, Failure, Latency, Provenance, Qu
 from benchmarks.leaderboard.report.facts import Facts, TaskFacts
 from benchmarks.leaderboard.report.plots import Point, interval_bar, pareto_plot
 from benchmarks.leaderboard.report.sections import Section, build_sections, collect
+from benchmarks.leaderboard.report.svg import padded
 from benchmarks.leaderboard.report.tables import table
 from benchmarks.leaderboard.store import Store
 
@@ -251,6 +252,13 @@ def test_the_front_marks_rows_that_nothing_dominates():
     assert drawn.count("<a ") == 3
     assert "a &amp; co" in drawn
     assert 'role="group"' in drawn  # inside an image its points could not be reached
+
+
+def test_an_axis_ends_where_its_metric_does():
+    assert padded([0.5, 0.99]) == pytest.approx((0.4706, 1.0194))
+    assert padded([0.5, 0.99], (0.0, 1.0)) == pytest.approx((0.4706, 1.0))
+    assert padded([0.01, 3.0], (0.0, None)) == pytest.approx((0.0, 3.1794))
+    assert padded([1.0, 1.0], (0.0, 1.0)) == pytest.approx((0.99, 1.0))
 
 
 def test_a_plot_needs_two_points():

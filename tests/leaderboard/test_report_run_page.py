@@ -12,6 +12,7 @@ from benchmarks.leaderboard.report.rows import Run
 from benchmarks.leaderboard.report.run_page import LOG_LINES, LOG_WIDTH, run_page
 from benchmarks.leaderboard.report.site import build
 from benchmarks.leaderboard.store import Store
+from benchmarks.leaderboard.worst import Worst, WorstUnit
 
 RUN = "none-netA-0-s0-00000"
 
@@ -90,3 +91,57 @@ def test_a_base_that_the_report_lacks_is_named_without_a_link(store, tmp_path):
     text = (build([store], tmp_path / "report").parent / "runs" / f"{RUN}.html").read_text()
     assert "<code>elsewhere</code>, which is not in this report" in text
     assert "elsewhere.html" not in text
+
+
+def with_worst(store: Store, tmp_path, found: Worst, pictured: dict[str, list[str]] | None = None) -> str:
+    """The page of the run with a file of its worst units, one picture and the units that it shows."""
+    folder = tmp_path / "results" / "ctr" / RUN
+    (folder / "pictures").mkdir()
+    content = {"worst.json": msgspec.json.encode(found), "pictures/a.png": b"PNG"}
+    content |= {"pictures/units.json": msgspec.json.encode(pictured)} if pictured else {}
+    record = decode((folder / "record.json").read_bytes())
+    for name, data in content.items():
+        (folder / name).write_bytes(data)
+        record.files.append(SideFile(name=name, sha256="0", bytes=len(data)))
+    (folder / "record.json").write_bytes(encode(record))
+    return (build([store], tmp_path / "report").parent / "runs" / f"{RUN}.html").read_text()
+
+
+def worst(*units: tuple[str, float], reason: str | None = None) -> Worst:
+    listed = [WorstUnit(name=name, condition=None, samples=2, value=value) for name, value in units]
+    middle = 0.75 if units else None
+    return Worst(
+        metric="auc", metric_version=1, direction="max", unit="users", single=False, measured=1234, undefined=5,
+        middle=middle, worst=listed, reason=reason,
+    )  # fmt: skip
+
+
+def test_the_worst_units_are_listed_and_lead_to_their_picture(store, tmp_path):
+    page = with_worst(store, tmp_path, worst(("<u7>", 0.125), ("u9", 0.25)), {"a.png": ["u9"], "gone.png": ["<u7>"]})
+    assert "<h2>Worst users</h2>" in page
+    assert "the middle of 1,234 is 0.75, and on 5 others auc is not defined" in page
+    assert page.index("&lt;u7&gt;") < page.index(">u9<")
+    assert '<a href="#pictures-a.png">' in page
+    assert '<figure id="pictures-a.png">' in page
+    assert "gone.png" not in page
+
+
+def test_a_run_without_worst_units_says_why(store, tmp_path):
+    page = with_worst(store, tmp_path, worst(reason="auc is not defined on any of the 9 users alone"))
+    assert "None is named: auc is not defined on any of the 9 users alone." in page
+
+
+def test_an_older_run_has_no_such_part(store, tmp_path):
+    page = (build([store], tmp_path / "report").parent / "runs" / f"{RUN}.html").read_text()
+    assert "Worst" not in page
+
+
+def test_a_damaged_file_of_worst_units_is_named_and_the_page_is_made(store, tmp_path):
+    folder = tmp_path / "results" / "ctr" / RUN
+    (folder / "worst.json").write_text("{")
+    record = decode((folder / "record.json").read_bytes())
+    record.files.append(SideFile(name="worst.json", sha256="0", bytes=1))
+    (folder / "record.json").write_bytes(encode(record))
+    page = (build([store], tmp_path / "report").parent / "runs" / f"{RUN}.html").read_text()
+    assert "worst.json" in page
+    assert "(damaged)" in page

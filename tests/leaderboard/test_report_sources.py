@@ -17,6 +17,7 @@ from benchmarks.leaderboard.record import Provenance, Record
 from benchmarks.leaderboard.reported import reported_rows
 from benchmarks.leaderboard.store import Store
 from benchmarks.leaderboard.verify import verify
+from benchmarks.leaderboard.worst import Worst, WorstUnit
 
 
 def make(**changes) -> Record:
@@ -35,13 +36,15 @@ def store(tmp_path) -> Store:
     return Store(tmp_path / "results")
 
 
-def commit(store: Store, status: str = "ok", **changes) -> Record:
+def commit(store: Store, status: str = "ok", worst: Worst | None = None, **changes) -> Record:
     started = make(**changes)
     draft = store.begin(started)
     np.savez(draft.folder / "replicates.npz", auc=np.zeros(3, np.float32), digest="d")
     np.savez(draft.folder / "predictions.npz", prediction=np.zeros(3), id=np.arange(3))
     np.savez(draft.folder / "targets.npz", label=np.zeros(3))
     (draft.folder / "log.txt").write_text("log")
+    if worst is not None:
+        (draft.folder / "worst.json").write_bytes(msgspec.json.encode(worst))
     (draft.folder / "solver").mkdir()
     (draft.folder / "solver" / "weights.safetensors").write_bytes(b"weights")
     draft.commit(msgspec.structs.replace(started, status=status))
@@ -103,6 +106,18 @@ def test_publishing_copies_figures_and_our_predictions_and_nothing_else(store, t
     folder = tmp_path / "published" / "ctr" / "run-1"
     assert capsys.readouterr().out.strip() == str(folder)
     assert sorted(path.name for path in folder.iterdir()) == ["predictions.npz", "record.json", "replicates.npz"]
+    assert verify(Store(tmp_path / "published")) == []
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_worst_units_are_published_where_they_are_samples_and_not_where_they_are_users(store, tmp_path, single):
+    found = Worst(
+        metric="auc", metric_version=1, direction="max", unit="units", single=single, measured=1, undefined=0, middle=0.5,
+        worst=[WorstUnit(name="7", condition=None, samples=1, value=0.5)],
+    )  # fmt: skip
+    commit(store, worst=found)
+    folder = publish(store, "run-1", tmp_path / "published")
+    assert (folder / "worst.json").is_file() is single
     assert verify(Store(tmp_path / "published")) == []
 
 

@@ -196,19 +196,21 @@ def test_records_of_an_older_schema_are_upgraded(tmp_path, monkeypatch):
     store = Store(tmp_path)
     commit(store)
 
-    def rename_seed(plain):
-        return plain | {"schema": 2, "seed": plain["seed"] + 100}
+    newer = record.SCHEMA + 1
 
-    monkeypatch.setattr(record, "SCHEMA", 2)
-    monkeypatch.setitem(record.UPGRADES, 1, rename_seed)
+    def rename_seed(plain):
+        return plain | {"schema": newer, "seed": plain["seed"] + 100}
+
+    monkeypatch.setattr(record, "SCHEMA", newer)
+    monkeypatch.setitem(record.UPGRADES, newer - 1, rename_seed)
     (found,) = store.records()
-    assert (found.schema, found.seed) == (2, 100)
+    assert (found.schema, found.seed) == (newer, 100)
 
 
 def test_a_record_of_a_newer_schema_is_refused(tmp_path):
     store = Store(tmp_path)
     path = commit(store) / "record.json"
-    path.write_text(path.read_text().replace('"schema": 1', '"schema": 99'))
+    path.write_text(path.read_text().replace(f'"schema": {record.SCHEMA}', '"schema": 99'))
     with pytest.raises(UnreadableRecord, match="schema 99"):
         list(store.records())
 
@@ -390,3 +392,12 @@ def test_a_file_url_is_the_folder(tmp_path):
 def test_an_unknown_protocol_is_explained():
     with pytest.raises(BenchmarkError, match="nowhere://x cannot be opened"):
         Store("nowhere://x")
+
+
+def test_a_published_record_of_schema_1_reads_as_it_was_with_nothing_made_up():
+    found = record.decode((Path(__file__).parent / "records" / "schema_1.json").read_bytes())
+    (auc, undefined), (timed,) = found.quality, found.cost.latency_ms
+    assert (found.schema, auc.value, auc.bounds, auc.perfect, auc.impossible) == (record.SCHEMA, 0.75, None, None, None)
+    assert (undefined.value, undefined.reason) == (None, "all 100 impressions have the label 1")
+    assert (timed.median, timed.session, timed.blocks) == (1.5, None, [])
+    assert record.decode(record.encode(found)) == found

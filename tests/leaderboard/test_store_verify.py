@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.commands.verify import main
 from benchmarks.leaderboard import draft as drafts
-from benchmarks.leaderboard.record import Quality, Record
+from benchmarks.leaderboard.record import Quality, Record, decode, encode
 from benchmarks.leaderboard.store import Store
 from benchmarks.leaderboard.verify import verify
 
@@ -106,3 +106,13 @@ def test_a_remote_store_is_verified_as_a_local_one(tmp_path, monkeypatch):
     assert kinds(store) == []
     fsspec.filesystem("memory").pipe_file(f"/{tmp_path.name}/ctr/run-1/pictures/a.png", b"other")
     assert kinds(store) == ["changed"]
+
+
+def test_a_value_that_its_metric_rules_out_is_found(store):
+    folder = commit(store, value=1.5)
+    assert kinds(store) == []
+    record = decode((folder / "record.json").read_bytes())
+    record.quality[0].bounds = (0.0, 1.0)
+    (folder / "record.json").write_bytes(encode(record))
+    (problem,) = verify(store)
+    assert (problem.kind, problem.message) == ("impossible", "auc is 1.5, above 1, which its definition rules out")

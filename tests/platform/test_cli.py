@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -21,7 +22,9 @@ from benchmarks.ctr import metrics as ctr_metrics
 from benchmarks.ctr.task import CTR
 from benchmarks.datasets.bundle import DataBundle, Fold, Split
 from benchmarks.datasets.open import open_bundle
+from benchmarks.leaderboard.record import decode, encode
 from benchmarks.leaderboard.store import Store
+from benchmarks.leaderboard.worst import WORST, read_worst
 from benchmarks.spec import RunSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -434,6 +437,37 @@ def test_verify_and_rescore_find_a_sound_store(trained: Path, capsys: pytest.Cap
     assert "0 changed" in capsys.readouterr().out
 
 
+def test_rescore_brings_a_record_of_an_older_suite_up_to_date(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such a record names no worst units and no bounds; its figures stay."""
+    shutil.copytree(trained / "results", tmp_path / "old")
+    for path in (tmp_path / "old").glob("ctr/*/record.json"):
+        record = decode(path.read_bytes())
+        (path.parent / WORST).unlink()
+        quality = [msgspec.structs.replace(row, bounds=None, perfect=None) for row in record.quality]
+        files = [file for file in record.files if file.name != WORST]
+        path.write_bytes(encode(msgspec.structs.replace(record, quality=quality, files=files)))
+    store = Store(tmp_path / "old")
+    before = {record.key: record for record in store.records()}
+    assert main(["rescore", "--store", store.root]) == 0
+    out = capsys.readouterr().out
+    assert f"{len(before)} runs scored, {len(before)} changed" in out
+    assert "worst units are new" in out
+    for old in before.values():
+        new = store.find(old.key)
+        assert new is not None
+        assert new.run_id != old.run_id
+        assert [row.value for row in new.quality] == [row.value for row in old.quality]
+        assert (new.quality[0].bounds, new.quality[0].perfect) == ((0.0, 1.0), 1.0)
+        worst = read_worst(store, new)
+        assert worst is not None
+        assert (worst.metric, len(worst.worst), worst.single) == ("auc", 8, False)
+    assert main(["verify", "--store", store.root]) == 0
+    assert main(["rescore", "--store", store.root]) == 0
+    assert "0 changed" in capsys.readouterr().out
+
+
 def readme_commands() -> list[list[str]]:
     block = re.search(r"## Commands\n\n```bash\n(.*?)```", README, re.DOTALL)
     assert block is not None
@@ -455,7 +489,8 @@ def test_the_readmes_commands_are_understood(words: list[str], trained: Path, fo
 
 def test_the_readme_shows_every_command() -> None:
     shown = {words[0] for words in readme_commands()}
-    assert shown >= set(COMMANDS) - {"publish"}
+    assert shown >= set(COMMANDS) - {"publish", "retime"}
+    assert "python -m benchmarks retime BASE HEAD" in README
 
 
 @pytest.mark.slow

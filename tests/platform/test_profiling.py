@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,39 @@ def test_percentiles_of_latency_are_in_order(hurried: None) -> None:
     assert 0 < found.p10 <= found.median <= found.p90
     assert (found.batch, found.repeats) == (8, profiling.MIN_CALLS)
     assert found.threads == torch.get_num_threads()
+
+
+def test_sizes_and_forms_take_turns_in_blocks_that_hold_all_calls(hurried: None, tmp_path: Path) -> None:
+    solver = Watched()
+    cost = profile(solver, rows(4), Plain(), tmp_path, memory=False)
+    timed = [len(batch) for batch in solver.batches][-2 * profiling.MIN_CALLS :]
+    changes = sum(a != b for a, b in pairwise(timed))
+    assert changes == 2 * profiling.ROUNDS - 1
+    for found in cost.latency_ms:
+        assert len(found.blocks) == profiling.ROUNDS
+        assert found.session == profiling.SESSION
+        assert (
+            min(block.median for block in found.blocks) <= found.median <= max(block.median for block in found.blocks)
+        )
+    first, second = ([block.at for block in found.blocks] for found in cost.latency_ms)
+    merged = [at for both in zip(first, second, strict=True) for at in both]
+    assert merged == sorted(merged)
+
+
+def test_what_takes_too_long_is_not_asked_in_every_block(hurried: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    class Slow(Watched):
+        def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            clock[0] += 10.0
+            return super().predict(batch)
+
+    monkeypatch.setattr(profiling.time, "perf_counter", lambda: clock[0])
+    solver = Slow()
+    found = latency(solver, rows(4), 8)
+    assert profiling.FEWEST <= found.repeats <= 2 * profiling.FEWEST
+    assert len(solver.batches) <= 4 * profiling.FEWEST
+    assert found.median == pytest.approx(10_000)
 
 
 def test_latency_is_taken_on_fresh_samples(hurried: None) -> None:

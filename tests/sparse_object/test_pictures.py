@@ -26,9 +26,10 @@ def test_detections_are_drawn_of_every_solver_and_stages_of_unfolded_networks(
     schema = fold.training.schema
     solver = NetworkSolver(task, build(task, model, TINY if files > 1 else {}, schema), schema)
     samples = collect(solver, fold.test, task, 4)
-    draw(solver, fold, samples, tmp_path)
+    shown = draw(solver, fold, samples, tmp_path)
+    assert shown["detections.png"] == typical(samples)
     drawn = sorted(path.name for path in tmp_path.iterdir())
-    assert drawn == ["detections.png", "stages.png"][:files]
+    assert drawn == sorted(shown) == ["detections.png", "stages.png"][:files]
     for name in drawn:
         with Image.open(tmp_path / name) as picture:
             assert picture.width > 200

@@ -13,6 +13,7 @@ from benchmarks import runner, scoring
 from benchmarks.canvas import BLUE, FINE, PAPER, Canvas, Stroke, tint
 from benchmarks.datasets.bundle import Fold, Split, TrainingData
 from benchmarks.leaderboard.store import Store
+from benchmarks.leaderboard.worst import read_pictured, read_worst
 from benchmarks.models.trajectory.descriptor import svd_basis
 from benchmarks.models.trajectory.space import fit_space
 from benchmarks.solver import NetworkSolver, build
@@ -78,7 +79,7 @@ def test_the_largest_windows_are_shown_and_nobody_twice() -> None:
 def test_a_forecaster_gets_two_pictures_and_a_baseline_one(tmp_path: Path) -> None:
     obs, samples = crowd(3, 2)
     task, fold = Trajectory(), fold_of(obs, samples)
-    task.pictures(forecaster(), fold, samples, tmp_path)
+    assert sorted(task.pictures(forecaster(), fold, samples, tmp_path)["square-forecasts.png"]) == [0, 1, 2, 3, 4]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["square-descriptor.png", "square-forecasts.png"]
     other = tmp_path / "other"
     other.mkdir()
@@ -168,6 +169,14 @@ def test_a_run_keeps_its_pictures_and_they_change_no_figure(quick: None, tmp_pat
     }
     assert one.notes == two.notes
     assert [row.value for row in one.quality] == [row.value for row in two.quality]
+    stored = stores[0].get(one.run_id), stores[1].get(two.run_id)
+    shown, found = read_pictured(stores[0], stored[0]), read_worst(stores[0], stored[0])
+    assert set(shown.values()) == {"crossing-forecasts.png", "corridor-forecasts.png"}
+    assert found == read_worst(stores[1], stored[1])
+    assert found is not None
+    assert len(found.worst) == 8
+    assert {each.condition for each in found.worst} <= {"crossing", "corridor"}
+    assert all(shown[each.name].startswith(str(each.condition)) for each in found.worst if each.name in shown)
     log = (stores[0].folder(one.run_id) / "log.txt").read_text()
     assert log.index("evaluate:") < log.index("pictures:") < log.index("score:")
 
