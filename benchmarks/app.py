@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.config import MODULE, expand, register
 from benchmarks.errors import BenchmarkError, Misfit
-from benchmarks.spec import RunSpec
+from benchmarks.spec import FINETUNED, RunSpec
 
 HYDRA_FLAGS = ("-m", "--multirun", "--cfg", "-c", "--info", "-i", "--hydra-help", "--package", "-p", "--resolve")
 
@@ -42,7 +42,7 @@ def run_one(overrides: Sequence[str]) -> int:
     runner.check(spec)
     rows, failures, failed = {}, [], set()
     for role, each in specs.items():
-        if each.kind in ("compress", "adapt") and each.base().key in failed:
+        if each.kind in FINETUNED and each.base().key in failed:
             announce(f"{role}: not made, because its base failed.", error=True)
             failures.append(role)
             continue

@@ -28,7 +28,7 @@ class Workbench(Protocol):
     protocol: str
     """`suite`, or `upstream` for whatever the official code does otherwise."""
     finetunes: bool
-    """Whether fine-tuning follows compression."""
+    """Whether fine-tuning follows compression or adaptation."""
 
     def note(self, text: str) -> None:
         """A remark for the reader of the record."""
@@ -43,7 +43,8 @@ class Workbench(Protocol):
         """The trained base network (from the store where it is there, else trained now); a copy of its own."""
 
     def pretrained(self) -> nn.Module | None:
-        """The network with the weights that `weights=` names, or None where it names none."""
+        """The network with the weights that `weights=` names (published ones, also of another data set, or a file), or
+        None where it names none."""
 
     def remember(self, key: tuple[object, ...], make: Callable[[], Found]) -> Found:
         """What a method derives from the base and the training data alone, kept for other runs of this process on both."""
@@ -82,16 +83,21 @@ class Compress(Method):
 
 
 class Adapt(Method):
-    """Attaches trainable parts to a trained network and trains these alone."""
+    """Attaches trainable parts to a trained network, or chooses some of its own, and fine-tunes these alone."""
 
     @abstractmethod
     def adapt(self, network: nn.Module, bench: Workbench) -> nn.Module:
         """The network with its trainable parts; whatever must not change has `requires_grad` off."""
 
+    def merged(self, network: nn.Module) -> nn.Module:
+        """The trained network as it is kept and timed: what can be merged into the base's own layers is."""
+        return network
+
     def produce(self, bench: Workbench) -> Solver:
         network = self.adapt(bench.base(), bench)
-        bench.fit(network)
-        return NetworkSolver(bench.task, network, bench.data.schema)
+        if bench.finetunes:
+            bench.fit(network, "finetune")
+        return NetworkSolver(bench.task, self.merged(network), bench.data.schema)
 
 
 class Train(Method):

@@ -37,6 +37,7 @@ HEADER = {
             "companions",
             "seeds",
             "trainer",
+            "training",
             "version",
         }
     ),

@@ -257,6 +257,8 @@ def _complete(record: Record, spec: RunSpec, bundle: DataBundle, benches: list[B
     cost.method_seconds = progress.seconds["fit"] - cost.train_seconds - sum(bench.base_seconds for bench in benches)
     cost.eval_seconds = progress.seconds["evaluate"] + progress.seconds["score"]
     cost.epochs = sum(len(history.rows) for history in histories)
+    if cost.params_total is not None and benches[0].trained is not None:
+        cost.params_trainable = benches[0].trained  # adapters that were merged since, and frozen parts
     cost.best_epoch = histories[-1].best_epoch if histories else None
     resumed = sum(history.resumed_from for history in histories)
     notes = [

@@ -126,11 +126,14 @@ class Trainer:
 
 @dataclass
 class Finetune:
-    """Training after compression. What is not named here is as in `trainer`; 0 epochs means none. `distill` is the share of
-    the loss that asks for the answers of the uncompressed base in place of the data's."""
+    """Training after compression, and of what adapts. What is not named here, or null, is as in `trainer`; 0 epochs means
+    none. `distill` is the share of the loss that asks for the answers of the uncompressed base in place of the data's."""
 
     max_epochs: int = 1
     learning_rate: float = 1e-4
+    batch_size: int | None = None
+    warmup_epochs: float | None = None
+    gradient_clip: float | None = None
     patience: int | None = None
     distill: float = 0.0
 
@@ -169,9 +172,16 @@ LATER: dict[str, Any] = {
     "trainer.tables": "dense",
     "trainer.table_learning_rate": 1e-2,
     "finetune.distill": 0.0,
+    "finetune.batch_size": None,
+    "finetune.warmup_epochs": None,
+    "finetune.gradient_clip": None,
+    "task.bce": 0.0,
+    "task.crop": 0,
+    "task.positives": 0.5,
     "model.first_order": False,
     "model.project_residual": False,
     "model.share_bilinear": True,
+    "method.layers": ["*"],
     "method.sequential": False,
     "method.latency": None,
     "method.latency_batch": 256,
@@ -216,6 +226,9 @@ RANGES = {
     "trainer.threads": Range(1),
     "finetune.max_epochs": Range(0),
     "finetune.learning_rate": Range(0, open=True),
+    "finetune.batch_size": Range(1),
+    "finetune.warmup_epochs": Range(0),
+    "finetune.gradient_clip": Range(0, open=True),
     "finetune.patience": Range(1),
     "finetune.distill": Range(0, 1),
 }

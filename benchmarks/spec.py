@@ -12,11 +12,16 @@ from typing import Any
 from benchmarks import registry
 from benchmarks.config import compose, split_override
 from benchmarks.datasets.card import DatasetCard, load_card
+from benchmarks.datasets.catalogue import cards, read_card
 from benchmarks.datasets.fingerprint import fingerprint
-from benchmarks.errors import BenchmarkError, Misfit
+from benchmarks.errors import BenchmarkError, Misfit, nearest
 from benchmarks.leaderboard.record import canonical_hash
 from benchmarks.settings import LATER, NUMERIC
 
+BASE = "none"
+"""The method that makes an uncompressed network, and loads it where `weights=` names one."""
+FINETUNED = ("compress", "adapt")
+"""Kinds of methods that start from a base and are trained by `finetune`."""
 WHERE_KEYS = frozenset({"store", "if_exists", "companions", "report", "profile", "pictures"})
 
 
@@ -38,6 +43,10 @@ class RunSpec:
         if not registry.entry("method", config["method"]["name"]).header("requires"):
             config["model"] = None  # it acts on no network, so the same run is not made once for every model
         spec = cls(tuple(overrides), config)
+        if not spec.trains:
+            # For the same reason: a floor or a loaded network is one row, however the run beside it was trained.
+            written = registry.entry("task", spec.task).settings
+            config["task"] |= {key: written[key] for key in registry.entry("task", spec.task).header("training", [])}
         if problem := registry.misfit(spec.task, spec.method, spec.model):
             raise Misfit(problem)
         if spec.task not in spec.card.task:
@@ -58,6 +67,11 @@ class RunSpec:
     def kind(self) -> str:
         """compress, adapt, train or solve."""
         return registry.entry("method", self.method).header("kind")
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything is trained on the task's data: not by what solves without, nor where the base is loaded."""
+        return self.kind != "solve" and not (self.method == BASE and self.config["weights"] is not None)
 
     @cached_property
     def card(self) -> DatasetCard:
@@ -89,7 +103,7 @@ class RunSpec:
             "method": {"name": self.method, "version": self.config["method"]["version"], **self.settings("method")},
             "data": self.config["data"],
             "trainer": trained if self.kind != "solve" else None,
-            "finetune": self.config["finetune"] if self.kind == "compress" else None,
+            "finetune": self.config["finetune"] if self.kind in FINETUNED else None,
             "weights": self.weights_sha256,
             "scale": self.scale,
             "protocol": self.protocol,
@@ -97,25 +111,51 @@ class RunSpec:
         return {name: _as_before(name, part) for name, part in parts.items() if part is not None}
 
     @cached_property
+    def weights_card(self) -> DatasetCard | None:
+        """The data set whose published weights are asked for, this run's or another; None for a file and for none.
+
+        Raises BenchmarkError where it has none for this model.
+        """
+        named = self.config["weights"]
+        if named != "published" and named not in cards():
+            return None
+        card = self.card if named == "published" else load_card(named)
+        if self.model not in card.published:
+            have = ", ".join(f"weights={card_id}" for card_id in self._with_published_weights())
+            raise BenchmarkError(
+                f"weights={named}: the card of data set '{card.id}' has no published weights for model '{self.model}' "
+                f"(it has: {', '.join(card.published) or 'none'}). Leave weights= out to train, or give "
+                + (f"those of another data set ({have}) or " if have else "")
+                + "a path to a safetensors file."
+            )
+        return card
+
+    @cached_property
     def weights_sha256(self) -> str | None:
         """Which weights exactly `weights=` names, None for none; raises BenchmarkError where there are no such weights."""
         named = self.config["weights"]
         if named is None:
             return None
-        if named == "published":
-            if self.model not in self.card.published:
-                raise BenchmarkError(
-                    f"weights=published: the card of data set '{self.card.id}' has no published weights for model "
-                    f"'{self.model}' (it has: {', '.join(self.card.published) or 'none'}). Leave weights= out to train, or "
-                    "give a path to a safetensors file."
-                )
-            return self.card.file(self.card.published[self.model].file).sha256
+        if card := self.weights_card:
+            return card.file(card.published[self.model].file).sha256
         try:
             return hashlib.sha256(Path(named).read_bytes()).hexdigest()
         except OSError as error:
+            guess = nearest(named, self._with_published_weights())
             raise BenchmarkError(
-                f"weights={named} cannot be read: {error.strerror}. Type weights=published or the path of a safetensors file."
+                f"weights={named} cannot be read: {error.strerror}. "
+                + (f"Did you mean weights={guess}? " if guess else "")
+                + "Type weights=published, the id of a data set that has published weights, or the path of a safetensors file."
             ) from error
+
+    def _with_published_weights(self) -> list[str]:
+        """Data sets of this task that have published weights for this model."""
+        described = {card_id: read_card(card_id) for card_id in cards()}
+        return [
+            card_id
+            for card_id, card in described.items()
+            if self.task in card.get("task", ()) and self.model in card.get("published", {})
+        ]
 
     @cached_property
     def config_hash(self) -> str:
@@ -138,7 +178,7 @@ class RunSpec:
 
     def base(self) -> RunSpec:
         """The run whose network `compress` and `adapt` methods start from, as the task declares it."""
-        return self.derive(self._declared().get("base", ["method=none"]))
+        return self.derive(self._declared().get("base", [f"method={BASE}"]))
 
     def companions(self) -> dict[str, RunSpec]:
         """The rows that this run's result is shown beside, by role, without the run itself."""

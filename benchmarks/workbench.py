@@ -17,8 +17,9 @@ from benchmarks.datasets.cache import fetch
 from benchmarks.errors import BenchmarkError
 from benchmarks.inference import collect
 from benchmarks.leaderboard.record import canonical_hash
+from benchmarks.models.size import unique_parameters
 from benchmarks.solver import NetworkSolver, build
-from benchmarks.spec import RunSpec
+from benchmarks.spec import FINETUNED, RunSpec
 from benchmarks.task import Batch, Task
 
 if TYPE_CHECKING:
@@ -47,9 +48,10 @@ class Bench:
         self.checkpoints, self.logs = folder / "checkpoints" / fold.name, folder / "logs" / fold.name
         self.base_run: str | None = None
         self.histories: dict[str, History] = {}
+        self.trained: int | None = None
         self.base_seconds = 0.0
         self.weights_used: list[dict[str, str]] = []
-        if spec.kind == "compress" and spec.config["finetune"]["distill"] and type(task).softened is Task.softened:
+        if spec.kind in FINETUNED and spec.config["finetune"]["distill"] and type(task).softened is Task.softened:
             raise BenchmarkError(
                 f"finetune.distill: task '{spec.task}' cannot learn from answers of a base. Leave it out."
             )
@@ -87,10 +89,14 @@ class Bench:
         if named is None:
             return None
         network = self.fresh()
-        path = Path(named)
-        if named == "published":
-            name = self.spec.card.published[self.spec.model].file
-            path = fetch(self.spec.card, files=[name])[name]
+        path, card = Path(named), self.spec.weights_card
+        origin = {}
+        if card is not None:
+            name = card.published[self.spec.model].file
+            path = fetch(card, files=[name])[name]
+            origin = {"dataset": card.id}
+            if card.id != self.spec.card.id:
+                self.note(f"The weights were made for another data set: {card.title} ({card.id}).")
         if path.suffix == ".safetensors":
             try:
                 network.load_state_dict(load_file(path))
@@ -98,7 +104,7 @@ class Bench:
                 raise BenchmarkError(f"The weights {path} do not fit model '{self.spec.model}': {error}") from error
         else:
             self.task.load_weights(network, path)
-        self.weights_used.append({"name": path.name, "sha256": str(self.spec.weights_sha256)})
+        self.weights_used.append({"name": path.name, "sha256": str(self.spec.weights_sha256), **origin})
         return network.eval()
 
     def remember(self, key: tuple[object, ...], make: Callable[[], Found]) -> Found:
@@ -123,6 +129,7 @@ class Bench:
         name = stage if stage not in self.histories else f"{stage}-{len(self.histories)}"
         seed = int(canonical_hash([self.seed, name])[:8], 16)
         torch.manual_seed(seed)
+        self.trained = unique_parameters(network, trainable=True)
         self.histories[name] = fit(
             network,
             self.task,

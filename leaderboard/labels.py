@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.leaderboard.record import Record
@@ -11,7 +11,7 @@ from benchmarks.leaderboard.record import Record
 DESCRIPTIVE = frozenset(
     {
         "name", "version", "kind", "requires", "summary", "source", "tasks", "domain", "provides", "primary", "metrics",
-        "models", "data", "companions", "seeds", "trainer",
+        "models", "data", "companions", "seeds", "trainer", "training",
     }
 )  # fmt: skip
 """Keys of a task, model or method that describe and set nothing."""
@@ -64,28 +64,43 @@ def labels(records: Sequence[Record], hidden: frozenset[str] = frozenset()) -> l
             own.insert(0, BUDGET)
         elif settings.get(RANK) is not None and RANK not in own:
             own.insert(0, RANK)
-        shown = [f"{name.removeprefix('method.')}={plain(settings.get(name))}" for name in own if name not in hidden]
+        told = [name for name in own if name not in hidden and (name in settings or _is_own(name))]
+        shown = [f"{name.removeprefix('method.')}={plain(settings.get(name))}" for name in told]
         every = [f"{name}={plain(value)}" for name, value in settings.items() if name.startswith("method.")]
         found.append((" ".join([record.method, *shown]), ", ".join(every)))
     return found
 
 
 def _differing(rivals: Sequence[Mapping[str, Any]]) -> tuple[list[str], frozenset[str], frozenset[str]]:
-    """Names of settings, sorted, that differ among all rivals; and among those with a budget, and without one."""
+    """Names of settings, sorted, that differ among all rivals; and among those with a budget, and without one.
+
+    A shared setting tells no rows apart that were made before it was there.
+    """
     with_budget = [settings for settings in rivals if settings.get(BUDGET) is not None]
     without = [settings for settings in rivals if settings.get(BUDGET) is None]
     names = sorted({name for settings in rivals for name in settings})
 
     def differ(among: Sequence[Mapping[str, Any]]) -> list[str]:
-        return [name for name in names if any(each.get(name) != among[0].get(name) for each in among[1:])]
+        return [name for name in names if _has_two(each.get(name) for each in among if name in each or _is_own(name))]
 
     return differ(rivals), frozenset(differ(with_budget)), frozenset(differ(without))
 
 
+def _is_own(name: str) -> bool:
+    """Whether it is a setting of the method or model, which those of that name have unless it is off."""
+    return name.startswith(("method.", "model."))
+
+
+def _has_two(values: Iterable[Any]) -> bool:
+    """Whether not all are equal."""
+    given = list(values)
+    return any(value != given[0] for value in given[1:])
+
+
 def settings_read(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a run of this kind of method reads: only what compresses is fine-tuned."""
-    compresses = config.get("method", {}).get("kind") in (None, "compress")
-    return {name: value for name, value in flatten(config).items() if compresses or not name.startswith("finetune.")}
+    """The settings that a run of this kind of method reads: only what compresses or adapts is fine-tuned."""
+    finetuned = config.get("method", {}).get("kind") in (None, "compress", "adapt")
+    return {name: value for name, value in flatten(config).items() if finetuned or not name.startswith("finetune.")}
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -49,7 +49,7 @@ class AFM(Factorize):
         return found
 
     def factorise(self, network: nn.Module, bench: Workbench) -> Factors:
-        layers, tables = units_of(self.targets, network)
+        layers, tables = units_of(self.targets, network, self.layers)
         factors: dict[str, LinearFactors | EmbeddingFactors] = {}
         if tables:
             counts = torch.from_numpy(

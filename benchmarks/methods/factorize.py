@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, cast
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 from msgspec import Meta
@@ -41,11 +42,13 @@ class Factorize(Compress):
 
     `budget` decides where it is given: ranks for the stored size of the whole network, in bytes or, up to 1, as a share of
     the base. So does `latency`, the share of the base's time for a batch of `latency_batch` samples on this machine. Else one
-    of `rank` (with `table_rank` for tables) and `energy` does. Layers that the network keeps dense are
-    left alone; the one that reads a table's rows side by side takes up its projections (see `merge_projections`).
+    of `rank` (with `table_rank` for tables) and `energy` does. Left alone are layers whose name matches none of the patterns
+    `layers`, and those that the network keeps dense; the one that reads a table's rows side by side takes up its projections
+    (see `merge_projections`).
     """
 
     targets: tuple[Literal["linear", "embedding"], ...] = ("linear",)
+    layers: tuple[str, ...] = ("*",)
     rank: Rank | None = 16
     table_rank: Rank | None = None
     energy: Annotated[float, Meta(gt=0, le=1)] | None = None
@@ -97,13 +100,15 @@ class Factorize(Compress):
 
     def shapes(self, network: nn.Module) -> Factors:
         """Factors with the shapes of what `factorise` gives: all that a check needs, without data."""
-        return shapes_of(self.targets, network)
+        return shapes_of(self.targets, network, self.layers)
 
     def plan(self, network: nn.Module, factors: Factors, bench: Workbench) -> Plan:
         """The rank of every unit; raises BenchmarkError where a rank does not make its unit smaller."""
         if not factors:
             raise BenchmarkError(
-                f"The network has no {' or '.join(self.targets)} that may be compressed: {type(network).__name__}."
+                f"The network has no {' or '.join(self.targets)} that may be compressed"
+                + (f" and matches method.layers={','.join(self.layers)}" if self.layers != ("*",) else "")
+                + f": {type(network).__name__}."
             )
         units = [_unit(name, found, network) for name, found in factors.items()]
         if self.budget is not None:
@@ -134,7 +139,7 @@ class Factorize(Compress):
 
     def inputs(self) -> tuple[object, ...]:
         """What factors depend on beside the base and the training data."""
-        return (self.targets,)
+        return (self.targets, self.layers)
 
     def refined(self, name: str, found: LinearFactors, network: nn.Module, bench: Workbench) -> LinearFactors:
         """Factors of a layer in a network of which some units are compressed already."""
@@ -196,20 +201,26 @@ def _unit(name: str, found: LinearFactors | EmbeddingFactors, network: nn.Module
 Layer = nn.Linear | nn.Conv2d
 
 
-def units_of(targets: tuple[str, ...], network: nn.Module) -> tuple[Mapping[str, Layer], Mapping[str, FieldEmbedding]]:
-    """The layers and the embeddings of a network that the targets name and the network does not keep dense."""
+def units_of(
+    targets: tuple[str, ...], network: nn.Module, names: tuple[str, ...] = ("*",)
+) -> tuple[Mapping[str, Layer], Mapping[str, FieldEmbedding]]:
+    """The layers and the embeddings of a network that the targets and patterns name and the network does not keep dense."""
     keep = getattr(network, "keep_dense", ())
     layers: dict[str, Layer] = {}
     if "linear" in targets:
         layers |= linear_units(network, keep)
         layers |= conv_units(network, keep)
     tables = embedding_units(network, keep) if "embedding" in targets else {}
-    return layers, tables
+
+    def named(found: dict[str, Any]) -> dict[str, Any]:
+        return {name: unit for name, unit in found.items() if any(fnmatchcase(name, pattern) for pattern in names)}
+
+    return named(layers), named(tables)
 
 
-def shapes_of(targets: tuple[str, ...], network: nn.Module) -> Factors:
+def shapes_of(targets: tuple[str, ...], network: nn.Module, names: tuple[str, ...] = ("*",)) -> Factors:
     """SVD factors of every unit: all that a check needs before there is a trained network or a calibration."""
-    layers, tables = units_of(targets, network)
+    layers, tables = units_of(targets, network, names)
     factors: dict[str, LinearFactors | EmbeddingFactors] = {
         name: svd_embedding(table) for name, table in tables.items()
     }

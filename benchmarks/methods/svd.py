@@ -15,4 +15,4 @@ class SVD(Factorize):
     """The best approximation of each weight matrix in the Frobenius norm (Eckart and Young 1936)."""
 
     def factorise(self, network: nn.Module, bench: Workbench) -> Factors:
-        return shapes_of(self.targets, network)
+        return shapes_of(self.targets, network, self.layers)

@@ -5,24 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-AROUND_OBJECT = 0.5
-"""Probability of a square that holds some pixel of an object, where there is one."""
 
-
-def squares(image: Tensor, mask: Tensor, side: int) -> tuple[Tensor, Tensor]:
+def squares(image: Tensor, mask: Tensor, side: int, positives: float = 0.5) -> tuple[Tensor, Tensor]:
     """A random square of each image and of its mask, [n, 1, h, w] -> [n, 1, side, side].
 
-    Half of them hold a random pixel of an object, at a random place of the square; the others lie anywhere.
+    A share of `positives` holds a random pixel of an object, at a random place of the square, in images that have one; the
+    others lie anywhere.
     """
-    parts = [_square(*pair, side) for pair in zip(image, mask, strict=True)]
+    parts = [_square(*pair, side, positives) for pair in zip(image, mask, strict=True)]
     return torch.stack([part for part, _ in parts]), torch.stack([part for _, part in parts])
 
 
-def _square(image: Tensor, mask: Tensor, side: int) -> tuple[Tensor, Tensor]:
+def _square(image: Tensor, mask: Tensor, side: int, positives: float) -> tuple[Tensor, Tensor]:
     room = torch.tensor(image.shape[1:]) - side
     low, high = torch.zeros_like(room), room
     objects = mask[0].nonzero()
-    if torch.rand(()) < AROUND_OBJECT and len(objects):
+    if torch.rand(()) < positives and len(objects):
         pixel = objects[int(torch.randint(len(objects), ()))].cpu()
         low, high = (pixel - side + 1).clamp(min=0), torch.minimum(pixel, room)
     top, left = (low + (torch.rand(2) * (high - low + 1)).floor().long()).tolist()

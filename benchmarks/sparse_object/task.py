@@ -9,9 +9,10 @@ from typing import Any, Protocol, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from benchmarks.datasets.bundle import Fold, Split
+from benchmarks.errors import BenchmarkError
 from benchmarks.models.sparse_object.build import NETWORKS, build
 from benchmarks.solver import Solver
 from benchmarks.sparse_object.crops import flipped, squares
@@ -36,35 +37,49 @@ class SparseObject(Task):
     """Objects `mask` [n, h, w] in images `image` uint8 [n, h, w].
 
     Networks see (level - centre) / spread, with constants of the data set. With `flips`, training images are mirrored in
-    both directions and transposed at random. `fidelity` is the weight of the reconstruction in the loss.
+    both directions and transposed at random; they are cut to squares of `crop` pixels (0: of what the data set says), of
+    which a share of `positives` is laid around a pixel of an object. In the loss, `fidelity` is the weight of the
+    reconstruction and `bce` that of the cross entropy of all pixels. These settings are about training alone.
     """
 
     metrics = METRICS
     unit = UNIT
     target_names = ("mask",)
 
-    def __init__(self, flips: bool = True, fidelity: float = 0.01) -> None:
+    def __init__(
+        self, flips: bool = True, fidelity: float = 0.01, bce: float = 0.0, crop: int = 0, positives: float = 0.5
+    ) -> None:
         super().__init__()
-        self.flips, self.fidelity = flips, fidelity
+        if not 0 <= positives <= 1 or min(fidelity, bce, crop) < 0:
+            raise BenchmarkError(
+                f"task.fidelity={fidelity} task.bce={bce} task.crop={crop} task.positives={positives} is not valid: the first "
+                "three are 0 or more, and positives is a share from 0 to 1."
+            )
+        self.flips, self.fidelity, self.bce, self.crop, self.positives = flips, fidelity, bce, crop, positives
 
     def network(self, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:
         network = build(model, **settings)
         seen = cast(Segmenter, network)
         scale = schema if model in NETWORKS else UNSCALED
-        seen.centre, seen.spread, seen.crop = scale["centre"], scale["spread"], schema["crop"]
+        if self.crop > min(schema["height"], schema["width"]):
+            raise BenchmarkError(
+                f"task.crop={self.crop} is larger than the images, {schema['height']} x {schema['width']}. Type task.crop=0."
+            )
+        seen.centre, seen.spread, seen.crop = scale["centre"], scale["spread"], self.crop or schema["crop"]
         # Convolutions of few channels are nearly twice as fast on a CPU where the channels of a pixel lie side by side.
         return network.to(memory_format=torch.channels_last)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """One less the soft IoU of each image, averaged, and the error of the reconstruction."""
+        """One less the soft IoU of each image, averaged, and, by their weights, the reconstruction's error and cross entropy."""
         seen = cast(Segmenter, network)
         image, mask = scaled(seen, batch["image"]), batch["mask"][:, None].to(torch.float32)
         if seen.crop:
-            image, mask = squares(image, mask, seen.crop)
+            image, mask = squares(image, mask, seen.crop, self.positives)
         if self.flips:
             image, mask = flipped(image, mask)
         objects, reconstruction = network(image)
-        return soft_iou_loss(objects, mask) + self.fidelity * mse_loss(reconstruction, image)
+        loss = soft_iou_loss(objects, mask) + self.fidelity * mse_loss(reconstruction, image)
+        return loss + self.bce * binary_cross_entropy_with_logits(objects, mask) if self.bce else loss
 
     def predict(self, network: nn.Module, batch: Batch) -> Outputs:
         seen = cast(Segmenter, network)

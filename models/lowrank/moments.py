@@ -12,6 +12,10 @@ from torch.utils.hooks import RemovableHandle
 
 from benchmarks.errors import BenchmarkError
 
+PLACES = 2**14
+"""Pixels of a batch at which a convolution's output is looked at: moments of 32 channels need no more, and all pixels of
+256 images of 256 x 256 would take longer than the passes through the network."""
+
 
 class InputMoments:
     """First and second moments of rows of `features` numbers, accumulated in float64.
@@ -64,6 +68,15 @@ class InputMoments:
 class OutputMoments(InputMoments):
     """Moments of what a layer puts out, gathered there: good for the weights that it had, and for no others."""
 
+    def update_from(self, images: torch.Tensor) -> None:
+        """Adds the pixels of [n, features, h, w]; of more than PLACES so many, drawn by what was seen before."""
+        pixels = images.detach().flatten(2)
+        total = pixels.shape[0] * pixels.shape[2]
+        if total <= PLACES:
+            return self.update(pixels.movedim(1, -1))
+        drawn = torch.randint(total, (PLACES,), generator=torch.Generator().manual_seed(self.count)).to(pixels.device)
+        return self.update(pixels[drawn // pixels.shape[2], :, drawn % pixels.shape[2]])
+
     def output(self, linear: nn.Linear) -> tuple[torch.Tensor, torch.Tensor]:
         return self.mean, self.covariance
 
@@ -112,7 +125,7 @@ def _moments_of(layer: nn.Module) -> InputMoments:
 
 
 def _observe(layer: nn.Module, moments: InputMoments) -> RemovableHandle:
-    """Has a layer tell its moments whatever enters it, or of a convolution what it puts out, a row a pixel."""
+    """Has a layer tell its moments whatever enters it, or of a convolution what it puts out, a row a pixel (see PLACES)."""
     if isinstance(moments, OutputMoments):
-        return layer.register_forward_hook(lambda module, args, output: moments.update(output.movedim(1, -1)))
+        return layer.register_forward_hook(lambda module, args, output: moments.update_from(output))
     return layer.register_forward_pre_hook(lambda module, args: moments.update(args[0]))

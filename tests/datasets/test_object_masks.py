@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 from benchmarks.datasets.cache import fetch
 from benchmarks.datasets.card import load_card
 from benchmarks.datasets.open import open_bundle
-from benchmarks.datasets.readers import irstd_archive, sim_infrared
+from benchmarks.datasets.readers import irstd_archive, sim_infrared, sirst_aug
 from benchmarks.datasets.readers.object_masks import (
     fold_of,
     read_gray,
@@ -151,6 +151,30 @@ def test_an_archive_is_read_wherever_its_folders_are_and_by_its_lists(tmp_path: 
     (tmp_path / "toy.zip").write_text("no archive")
     with pytest.raises(BenchmarkError, match="no zip archive"):
         irstd_archive.read(files, lists="toy")
+
+
+def test_folders_of_an_archive_are_read_and_names_may_repeat_between_them(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    with zipfile.ZipFile(tmp_path / "sirst_aug.zip", "w") as archive:
+        for part, count in (("trainval", 10), ("test", 3)):
+            for folder in ("images", "masks"):
+                for number in range(count):
+                    buffer = io.BytesIO()
+                    Image.fromarray((random.random((12, 12)) > 0.5).astype(np.uint8) * 255).save(buffer, "PNG")
+                    archive.writestr(f"sirst_aug/{part}/{folder}/{number}.png", buffer.getvalue())
+    fold = sirst_aug.read({"sirst_aug.zip": tmp_path / "sirst_aug.zip"}, size=8)[0]
+    train, val = fold.training.train, fold.training.val
+    assert (len(train), len(val), fold.test.ids.tolist()) == (8, 2, ["test/0", "test/1", "test/2"])
+    assert sorted([*train.ids, *val.ids]) == [f"trainval/{number}" for number in range(10)]
+    assert train.columns["image"].shape == (8, 8, 8)
+    with zipfile.ZipFile(tmp_path / "sirst_aug.zip", "a") as archive:
+        archive.writestr("sirst_aug/test/images/3.png", buffer.getvalue())
+    with pytest.raises(BenchmarkError, match=r"test/images/3\.png and no mask"):
+        sirst_aug.read({"sirst_aug.zip": tmp_path / "sirst_aug.zip"})
+    with zipfile.ZipFile(tmp_path / "sirst_aug.zip", "w") as archive:
+        archive.writestr("readme.txt", "nothing")
+    with pytest.raises(BenchmarkError, match="holds no trainval/images"):
+        sirst_aug.read({"sirst_aug.zip": tmp_path / "sirst_aug.zip"})
 
 
 def test_lists_of_the_community_have_their_published_lengths(mirror: Path) -> None:

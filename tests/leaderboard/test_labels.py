@@ -59,3 +59,19 @@ def test_how_to_fine_tune_tells_no_rows_apart_that_are_not_fine_tuned():
     for row, share, width in zip(rows, (None, 0.0), (1, 2), strict=True):
         row.config |= {"finetune": {"distill": share}, "model": {"width": width}}
     assert names(*rows) == ["none model.width=1", "none model.width=2"]
+
+
+def test_a_shared_setting_tells_no_rows_apart_that_were_made_before_it_was_there():
+    rows = [record("none") for _ in range(3)]
+    for row, task, weights in zip(rows, ({}, {"crop": 0}, {"crop": 0}), ("a", "a", "b"), strict=True):
+        row.config |= {"task": {"name": "t", **task}, "weights": weights}
+    assert names(*rows) == ["none weights=a", "none weights=a", "none weights=b"]
+    rows[1].config["task"]["crop"] = 96
+    assert names(*rows)[:2] == ["none weights=a", "none task.crop=96 weights=a"]
+
+
+def test_what_adapts_is_told_apart_by_how_it_is_fine_tuned():
+    rows = [record("lora", kind="adapt") for _ in range(2)]
+    for row, rate in zip(rows, (1e-4, 1e-3), strict=True):
+        row.config |= {"finetune": {"learning_rate": rate}}
+    assert names(*rows) == ["lora finetune.learning_rate=0.0001", "lora finetune.learning_rate=0.001"]

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.models.lowrank.moments import InputMoments, collect_input_moments
+from benchmarks.models.lowrank import moments as moments_module
+from benchmarks.models.lowrank.moments import InputMoments, OutputMoments, collect_input_moments
 
 
 def test_moments_are_those_of_numpy_over_uneven_batches() -> None:
@@ -63,6 +64,28 @@ def test_forward_unpacks_batches() -> None:
     batches = [{"x": part} for part in x.split(10)]
     moments = collect_input_moments(net, ["0"], batches, forward=lambda batch: net(batch["x"]))
     torch.testing.assert_close(moments["0"].mean, x.double().mean(0))
+
+
+def test_of_many_pixels_a_sample_is_taken_that_has_their_moments() -> None:
+    torch.manual_seed(0)
+    mix = torch.tensor([[1.0, 0.0, 0.0], [0.7, 0.5, 0.0], [0.0, 0.2, 2.0]])
+    images = torch.einsum("ij,njhw->nihw", mix, torch.randn(2, 3, 200, 300)) + 5
+    pixels = images.movedim(1, -1).reshape(-1, 3).double()
+    found = {}
+    for form in (torch.contiguous_format, torch.channels_last):
+        for most in (1000, 10**9):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(moments_module, "PLACES", most)
+                moments = found[form, most] = OutputMoments(3)
+                moments.update_from(images.to(memory_format=form))
+                moments.update_from(images.to(memory_format=form))
+                assert moments.count == 2 * min(most, len(pixels))
+        torch.testing.assert_close(found[form, 10**9].covariance, torch.from_numpy(np.cov(pixels.numpy().T, bias=True)))
+        torch.testing.assert_close(found[form, 1000].mean, pixels.mean(0), atol=0.15, rtol=0)
+        torch.testing.assert_close(found[form, 1000].covariance, found[form, 10**9].covariance, atol=0.4, rtol=0)
+    torch.testing.assert_close(
+        found[torch.contiguous_format, 1000].covariance, found[torch.channels_last, 1000].covariance
+    )
 
 
 def test_hooks_and_modes_are_undone_when_a_batch_fails() -> None:

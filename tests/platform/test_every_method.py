@@ -20,6 +20,7 @@ from benchmarks.models.size import unique_parameters
 from benchmarks.solver import NetworkSolver
 from benchmarks.spec import RunSpec
 from benchmarks.task import Task
+from benchmarks.workbench import Bench
 
 SHARED = (
     "scale=smoke", "trainer.max_epochs=1", "finetune.max_epochs=1", "trainer.progress=false", "trainer.accelerator=cpu",
@@ -178,6 +179,51 @@ def test_a_compressed_network_is_smaller_and_another_one_than_its_base(
         assert not equal(compressed.state_dict(), base.state_dict())
     else:
         assert unique_parameters(compressed) < unique_parameters(base)
+
+
+ADAPTERS = [pair for pair in PAIRS if registry.entry("method", pair[1]).header("kind") == "adapt"]
+
+
+def with_base(run: RunSpec, store: Store) -> tuple[NetworkSolver, NetworkSolver, Path]:
+    """An adapted network, that which it started from, and the folder of the latter."""
+    record, task = runner.run(run, store), runner.load_task(run)
+    places = [store.folder(each) / runner.SOLVER for each in (record.run_id, record.base_run or "")]
+    fold = next(places[0].iterdir()).name
+    made, base = (NetworkSolver.load(task, place / fold) for place in places)
+    return made, base, places[1] / fold
+
+
+@pytest.mark.parametrize(("task", "method"), ADAPTERS)
+def test_an_adapted_network_has_the_form_of_its_base_and_what_is_frozen_has_not_moved(
+    task: str, method: str, twins: tuple[Store, Store]
+) -> None:
+    run = spec(task, method)
+    made, base, folder = with_base(run, twins[0])
+    ours, theirs = made.network.state_dict(), base.network.state_dict()
+    assert {name: value.shape for name, value in ours.items()} == {name: value.shape for name, value in theirs.items()}
+    attached = runner.load_method(run).adapt(
+        NetworkSolver.load(base.task, folder).network,
+        Bench(
+            run,
+            base.task,
+            open_bundle(run.card.id, run.data_options, progress=False).folds[0],
+            folder,
+            lambda: ("", folder),
+        ),
+    )
+    frozen = {name for name, parameter in attached.named_parameters() if not parameter.requires_grad} & theirs.keys()
+    assert frozen
+    assert all(torch.equal(ours[name], theirs[name]) for name in frozen)
+    moved = {name for name, _ in made.network.named_parameters() if not torch.equal(ours[name], theirs[name])}
+    assert moved
+
+
+@pytest.mark.parametrize(("task", "method"), ADAPTERS)
+def test_an_adapter_that_is_not_trained_leaves_its_base_as_it_is(
+    task: str, method: str, twins: tuple[Store, Store]
+) -> None:
+    made, base, _ = with_base(spec(task, method, "finetune.max_epochs=0"), twins[0])
+    assert equal(made.network.state_dict(), base.network.state_dict())
 
 
 @pytest.mark.parametrize(("task", "method"), PAIRS)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from benchmarks import registry
 from benchmarks.datasets.open import open_bundle
+from benchmarks.errors import BenchmarkError
 from benchmarks.inference import answers, collect
 from benchmarks.models.sparse_object.build import NETWORKS, SOLVERS
 from benchmarks.solver import NetworkSolver, build
@@ -43,6 +44,21 @@ def test_the_loss_is_soft_iou_of_each_image_and_the_reconstruction() -> None:
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_loss_has_the_cross_entropy_of_all_pixels_where_it_is_asked_for() -> None:
+    batch, losses = batch_of(), {}
+    for weight in (0.0, 1.0, 3.0):
+        task = SparseObject(flips=False, bce=weight)
+        torch.manual_seed(0)
+        network = task.network("rpcanet", TINY, SCHEMA).eval()
+        with torch.no_grad():
+            losses[weight] = task.loss(network, batch).item()
+            logits = network((batch["image"][:, None].float() - 40) / 50)[0][:, 0].double().numpy()
+    mask = batch["mask"].numpy()
+    entropy = np.mean(np.logaddexp(0, np.where(mask, -logits, logits)))
+    assert losses[1.0] - losses[0.0] == pytest.approx(entropy, rel=1e-4)
+    assert losses[3.0] - losses[0.0] == pytest.approx(3 * entropy, rel=1e-4)
+
+
 def test_an_image_without_objects_is_best_answered_by_silence() -> None:
     mask, silent = torch.zeros(1, 1, 5, 5), torch.full((1, 1, 5, 5), -50.0)
     assert soft_iou_loss(silent, mask).item() == pytest.approx(0, abs=1e-6)
@@ -67,6 +83,8 @@ def test_squares_lie_inside_and_half_of_them_hold_an_object() -> None:
     seen, objects = squares(image, mask, 8)
     assert seen.shape == objects.shape == (400, 1, 8, 8)
     assert 0.4 < objects.any((1, 2, 3)).float().mean() < 0.6
+    assert squares(image, mask, 8, 1.0)[1].any((1, 2, 3)).all()
+    assert squares(image, mask, 8, 0.0)[1].any((1, 2, 3)).float().mean() < 0.05
     corner = seen[:, 0, 0, 0]
     assert ((corner % 30 <= 22) & (corner // 30 <= 32)).all()
     whole, _ = squares(image[:2, :, :8, :8], mask[:2, :, :8, :8], 8)
@@ -82,6 +100,15 @@ def test_training_sees_squares_and_prediction_whole_images() -> None:
     with torch.no_grad():
         assert task.predict(network.eval(), batch_of())["probability"].shape == (3, 20, 20)
     assert sizes == [(3, 1, 12, 12), (3, 1, 20, 20)]
+
+
+def test_the_side_of_squares_is_the_tasks_where_it_names_one_and_never_larger_than_an_image() -> None:
+    for crop, expected in ((0, 12), (9, 9)):
+        assert SparseObject(crop=crop).network("rpcanet", TINY, {**SCHEMA, "crop": 12}).crop == expected
+    with pytest.raises(BenchmarkError, match=r"task\.crop=21 is larger than the images, 20 x 20"):
+        SparseObject(crop=21).network("rpcanet", TINY, SCHEMA)
+    with pytest.raises(BenchmarkError, match=r"positives=1\.5"):
+        SparseObject(positives=1.5)
 
 
 @pytest.mark.parametrize("name", [*NETWORKS, *SOLVERS])
@@ -112,12 +139,12 @@ def test_a_picture_of_ones_own_is_answered_by_one_of_its_size(tmp_path: Path) ->
     assert found[8:10, 20:22].min() > 150
 
 
-def published(card: str, model: str, rows: slice = slice(None)) -> dict[str, np.ndarray]:
-    """Test samples as the published weights of a card answer them."""
+def published(card: str, model: str, rows: slice = slice(None), weights: str = "") -> dict[str, np.ndarray]:
+    """Test samples as the published weights of a card, its own or another, answer them."""
     from benchmarks.datasets.cache import fetch
     from benchmarks.datasets.card import load_card
 
-    described = load_card(card)
+    described = load_card(weights or card)
     name = described.published[model].file
     fold, task = open_bundle(card, progress=False).folds[0], SparseObject()
     network = build(task, model, {}, fold.training.schema)
@@ -161,3 +188,14 @@ def test_published_weights_repeat_the_figures_of_defects(mirror: Path) -> None:
     }
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=2e-3), name
+
+
+@pytest.mark.slow
+def test_weights_of_another_data_set_find_a_third_of_the_pixels(mirror: Path) -> None:
+    samples = published("sirst", "rpcanet", weights="nudt_sirst")
+    found = {metric.name: metric.statistic(samples).value(None) for metric in METRICS}
+    counts = pixel_counts(upstream_detections(samples), samples["mask"])
+    for kind, pixels in {"tp": 1025, "fp": 379, "fn": 2330}.items():
+        assert counts[kind].sum() == pytest.approx(pixels, abs=5)
+    assert found["iou"] == pytest.approx(0.2763, abs=1e-3)
+    assert found["pd"] == pytest.approx(100 * 67 / 109)
