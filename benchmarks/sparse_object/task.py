@@ -56,7 +56,7 @@ class SparseObject(Task):
         return network.to(memory_format=torch.channels_last)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """One less the soft IoU of each image, averaged, and the error of the reconstruction."""
+        """One less the soft IoU of each image, averaged, and the error of the reconstruction where there is one."""
         seen = cast(Segmenter, network)
         image, mask = scaled(seen, batch["image"]), batch["mask"][:, None].to(torch.float32)
         if seen.crop:
@@ -64,7 +64,8 @@ class SparseObject(Task):
         if self.flips:
             image, mask = flipped(image, mask)
         objects, reconstruction = network(image)
-        return soft_iou_loss(objects, mask) + self.fidelity * mse_loss(reconstruction, image)
+        loss = soft_iou_loss(objects, mask)
+        return loss if reconstruction is None else loss + self.fidelity * mse_loss(reconstruction, image)
 
     def predict(self, network: nn.Module, batch: Batch) -> Outputs:
         seen = cast(Segmenter, network)

@@ -86,6 +86,8 @@ def test_training_sees_squares_and_prediction_whole_images() -> None:
 
 @pytest.mark.parametrize("name", [*NETWORKS, *SOLVERS])
 def test_everything_answers_probabilities_of_any_size(name: str) -> None:
+    if name == "unet":
+        pytest.importorskip("segmentation_models_pytorch", reason="the extra `unet` is not installed")
     task = SparseObject()
     network = task.network(name, TINY if name == "rpcanet_pp" else {}, SCHEMA).eval()
     with torch.no_grad():
