@@ -33,7 +33,7 @@ class Task(ABC):
     """What the bootstrap resamples, in the plural: users, scenes, subjects, images."""
 
     target_names: ClassVar[tuple[str, ...]]
-    """Columns of a split that scoring needs and no method may answer with: labels, masks, references."""
+    """Columns that scoring needs and no method may answer with: labels, masks, references; those that a split has."""
 
     latency_batches: ClassVar[tuple[int, ...]] = (1,)
     """Batch sizes at which latency is measured."""
