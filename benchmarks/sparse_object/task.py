@@ -13,27 +13,32 @@ from torch.nn.functional import mse_loss
 
 from benchmarks.datasets.bundle import Fold, Split
 from benchmarks.models.sparse_object.build import NETWORKS, build
+from benchmarks.models.sparse_object.padding import padded
 from benchmarks.solver import Solver
 from benchmarks.sparse_object.crops import flipped, squares
 from benchmarks.sparse_object.metrics import METRICS, UNIT
 from benchmarks.task import Batch, Outputs, Task
 
-UNSCALED = {"centre": 0.0, "spread": 255.0}
+UNSCALED: dict[str, Any] = {"centre": 0.0, "spread": 255.0}
 """How solvers see gray levels, whatever the data set's constants: from 0 to 1."""
 
 
 class Segmenter(Protocol):
-    """What the task asks of a network or solver beside its answer: how it sees gray levels, and what training crops to."""
+    """What the task asks of a network or solver beside its answer: how it sees gray levels, what training crops to.
+
+    Whole images have zeros beside them where their sides are no multiples of `multiple`.
+    """
 
     centre: float
     spread: float
     crop: int
+    multiple: int
 
     def answer(self, image: Tensor) -> dict[str, Tensor]: ...
 
 
 class SparseObject(Task):
-    """Objects `mask` [n, h, w] in images `image` uint8 [n, h, w].
+    """Objects `mask` [n, h, w] in images `image` uint8 [n, h, w]; outside of a `field` of view, if there is one, nothing counts.
 
     Networks see (level - centre) / spread, with constants of the data set. With `flips`, training images are mirrored in
     both directions and transposed at random. `fidelity` is the weight of the reconstruction in the loss.
@@ -41,7 +46,7 @@ class SparseObject(Task):
 
     metrics = METRICS
     unit = UNIT
-    target_names = ("mask",)
+    target_names = ("mask", "field")
 
     def __init__(self, flips: bool = True, fidelity: float = 0.01) -> None:
         super().__init__()
@@ -52,6 +57,7 @@ class SparseObject(Task):
         seen = cast(Segmenter, network)
         scale = schema if model in NETWORKS else UNSCALED
         seen.centre, seen.spread, seen.crop = scale["centre"], scale["spread"], schema["crop"]
+        seen.multiple = scale.get("multiple", 1)
         # Convolutions of few channels are nearly twice as fast on a CPU where the channels of a pixel lie side by side.
         return network.to(memory_format=torch.channels_last)
 
@@ -69,7 +75,9 @@ class SparseObject(Task):
 
     def predict(self, network: nn.Module, batch: Batch) -> Outputs:
         seen = cast(Segmenter, network)
-        return seen.answer(scaled(seen, batch["image"]))
+        height, width = batch["image"].shape[1:]
+        found = seen.answer(padded(scaled(seen, batch["image"]), seen.multiple, mode="constant"))
+        return {**found, "probability": found["probability"][:, :height, :width]}
 
     def example(self, schema: Mapping[str, Any], size: int) -> Batch:
         """Noise of the images' size."""

@@ -23,6 +23,7 @@ from benchmarks.datasets.readers.object_masks import (
     resize_nearest,
     split_of,
 )
+from benchmarks.datasets.readers.vessels import vessel_fold
 from benchmarks.errors import BenchmarkError
 
 OPENCV = [[32, 125, 218, 54], [94, 187, 55, 116], [155, 216, 85, 178]]
@@ -77,10 +78,14 @@ def test_images_of_several_sizes_need_one_and_masks_must_fit(tmp_path: Path) -> 
 def test_standardising_uses_train_alone() -> None:
     bundle = open_bundle("sim_infrared", {"images": 10, "size": 16}, progress=False)
     train, val, test = bundle.folds[0].training.train, bundle.folds[0].training.val, bundle.folds[0].test
-    schema = fold_of(train, val, test, zscore=True)[0].training.schema
+    schema = vessel_fold("stare", (train, val, test), "train", 16, 1)[0].training.schema
     levels = train.columns["image"].astype(float)
     assert schema["centre"] == pytest.approx(levels.mean())
     assert schema["spread"] == pytest.approx(np.mean([image.std() for image in levels]))
+    leaking = vessel_fold("stare", (train, val, test), "upstream", 16, 32)[0].training.schema
+    assert (leaking["centre"], leaking["spread"], leaking["multiple"]) == (98.16558837890625, 52.33002853393555, 32)
+    with pytest.raises(BenchmarkError, match="Did you mean 'train'"):
+        vessel_fold("stare", (train, val, test), "tarin", 16, 1)
     with pytest.raises(BenchmarkError, match="larger than the images"):
         fold_of(train, val, test, crop=17)
 

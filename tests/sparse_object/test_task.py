@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from benchmarks.solver import NetworkSolver, build
 from benchmarks.sparse_object.crops import flipped, squares
 from benchmarks.sparse_object.metrics import METRICS, pixel_counts, upstream_detections
 from benchmarks.sparse_object.task import SparseObject, soft_iou_loss
+from benchmarks.spec import RunSpec
 
 SCHEMA = {"height": 20, "width": 20, "centre": 40.0, "spread": 50.0, "crop": 0}
 TINY = {"stages": 2, "channels": 4, "sparse_depth": 1, "merge_depth": 1}
@@ -84,6 +86,31 @@ def test_training_sees_squares_and_prediction_whole_images() -> None:
     assert sizes == [(3, 1, 12, 12), (3, 1, 20, 20)]
 
 
+def test_whole_images_get_zeros_to_a_multiple_and_answers_of_their_own_size() -> None:
+    task, batch = SparseObject(), {"image": batch_of()["image"][:, :17, :13]}
+    plain, around = (task.network("rpcanet", TINY, {**SCHEMA, "multiple": multiple}).eval() for multiple in (1, 32))
+    around.load_state_dict(plain.state_dict())
+    seen = []
+    around.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.no_grad():
+        found, own = (task.predict(network, batch)["probability"] for network in (around, plain))
+        by_hand = plain.answer(torch.nn.functional.pad((batch["image"][:, None].float() - 40) / 50, (0, 19, 0, 15)))
+    assert seen[0].shape == (3, 1, 32, 32)
+    assert found.shape == own.shape == (3, 17, 13)
+    torch.testing.assert_close(found, by_hand["probability"][:, :17, :13])
+    assert task.network("tophat", {}, {**SCHEMA, "multiple": 32}).multiple == 1
+
+
+def test_the_official_constants_come_with_their_protocol_unless_typed() -> None:
+    words = ["task=sparse_object", "data=chase_db1", "method=tophat"]
+    assert RunSpec.of(words).data_options["constants"] == "train"
+    official = RunSpec.of([*words, "protocol=upstream"])
+    assert (official.data_options["constants"], official.config["data"]["multiple"]) == ("upstream", 32)
+    assert official.data_fingerprint != RunSpec.of(words).data_fingerprint
+    typed = RunSpec.of([*words, "protocol=upstream", "data.constants=train"])
+    assert (typed.data_options["constants"], typed.data_options["multiple"]) == ("train", 32)
+
+
 @pytest.mark.parametrize("name", [*NETWORKS, *SOLVERS])
 def test_everything_answers_probabilities_of_any_size(name: str) -> None:
     if name == "unet":
@@ -114,14 +141,16 @@ def test_a_picture_of_ones_own_is_answered_by_one_of_its_size(tmp_path: Path) ->
     assert found[8:10, 20:22].min() > 150
 
 
-def published(card: str, model: str, rows: slice = slice(None)) -> dict[str, np.ndarray]:
+def published(
+    card: str, model: str, rows: slice | np.ndarray = slice(None), options: dict[str, Any] | None = None
+) -> dict[str, np.ndarray]:
     """Test samples as the published weights of a card answer them."""
     from benchmarks.datasets.cache import fetch
     from benchmarks.datasets.card import load_card
 
     described = load_card(card)
     name = described.published[model].file
-    fold, task = open_bundle(card, progress=False).folds[0], SparseObject()
+    fold, task = open_bundle(card, options, progress=False).folds[0], SparseObject()
     network = build(task, model, {}, fold.training.schema)
     task.load_weights(network, fetch(described, files=[name], progress=False)[name])
     return collect(NetworkSolver(task, network, fold.training.schema), fold.test.take(rows), task, 1)
@@ -163,3 +192,16 @@ def test_published_weights_repeat_the_figures_of_defects(mirror: Path) -> None:
     }
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=2e-3), name
+
+
+@pytest.mark.slow
+def test_published_weights_repeat_the_figures_of_vessels(mirror: Path) -> None:
+    """Of four test images, as the official code gives them: its constants, zeros to a multiple of 32, means of images."""
+    rows = np.array([0, 2, 5, 7])
+    samples = published("chase_db1", "rpcanet", rows, {"constants": "upstream", "multiple": 32})
+    assert samples["id"].tolist() == ["11L", "12L", "13R", "14R"]
+    found = {metric.name: metric.statistic(samples).value(None) for metric in METRICS}
+    expected = {"acc": 0.9704, "sen": 0.7997, "spe": 0.7448, "auc": 0.9536, "f1": 0.7708, "iou": 0.6277}
+    for name, value in expected.items():
+        assert found[f"upstream_mean_{name}"] == pytest.approx(value, abs=1e-3), name
+    assert found["specificity"] == pytest.approx(0.9818, abs=1e-3)
