@@ -13,7 +13,7 @@ COMMANDS = {
     "compare": "BASE HEAD: has anything become worse? Stores, records.json or commits  [--html FILE] [--markdown FILE|-]",
     "verify": "check the store: checksums, damaged records, stale drafts  [--store results]",
     "rescore": "metrics anew from stored predictions, without training  [--store results]",
-    "predict": "RUN INPUT OUTPUT: use a trained run on a file of your own  [--fold NAME]",
+    "predict": "RUN INPUT OUTPUT: use a trained run on a file of your own (CSV, PNG, GeoTIFF ...)  [--fold NAME]",
     "export": "RUN OUTPUT.pt2|OUTPUT.onnx: a trained network for use without this suite  [--fold NAME]",
     "publish": "RUN ...: copy records worth showing to leaderboard/published",
 }

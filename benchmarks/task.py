@@ -108,6 +108,10 @@ class Task(ABC):
         """A user's own file as it stands and as samples without targets."""
         raise BenchmarkError(f"The task of this run reads no files of your own yet ({path.name}).")
 
+    def answer_name(self, path: Path) -> str:
+        """What the answers to a user's own file are called in a folder of answers: as the file is, unless overridden."""
+        return path.name
+
     def write_output(self, path: Path, raw: Any, outputs: Mapping[str, np.ndarray]) -> None:
         """A user's own file with what a trained run answers to it."""
         raise BenchmarkError(f"The task of this run writes no files of your own yet ({path.name}).")

@@ -16,7 +16,7 @@ from benchmarks.models.sparse_object.build import NETWORKS, build
 from benchmarks.models.sparse_object.padding import padded
 from benchmarks.solver import Solver
 from benchmarks.sparse_object.crops import flipped, squares
-from benchmarks.sparse_object.metrics import METRICS, UNIT
+from benchmarks.sparse_object.metrics import METRICS, THRESHOLD, UNIT
 from benchmarks.task import Batch, Outputs, Task
 
 UNSCALED: dict[str, Any] = {"centre": 0.0, "spread": 255.0}
@@ -97,18 +97,31 @@ class SparseObject(Task):
         draw(solver, fold, samples, folder)
 
     def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
-        """An image of any format and size, as it is."""
+        """An image of any format and size, as it is; a TIFF as a raster that may lie on the ground (see `rasters`)."""
         from benchmarks.datasets.readers.object_masks import read_gray
+        from benchmarks.sparse_object.rasters import is_raster, read_raster
 
-        image = read_gray(path)
-        return image, Split({"image": image[None]}, np.array([path.stem]), np.array([path.stem]))
+        raw = read_raster(path) if is_raster(path) else None
+        image = read_gray(path) if raw is None else raw.levels
+        return raw, Split({"image": image[None]}, np.array([path.stem]), np.array([path.stem]))
+
+    def answer_name(self, path: Path) -> str:
+        from benchmarks.sparse_object.rasters import is_raster
+
+        return path.name if is_raster(path) else f"{path.stem}.png"
 
     def write_output(self, path: Path, raw: Any, outputs: Mapping[str, np.ndarray]) -> None:
-        """The probability of an object as gray levels from 0 to 255, a PNG of the image's size."""
+        """The probability of an object as gray levels from 0 to 255, a PNG of the image's size; of a raster, a GeoTIFF."""
         from PIL import Image
 
-        levels = np.rint(255 * outputs["probability"][0].clip(0, 1)).astype(np.uint8)
+        from benchmarks.sparse_object.rasters import write_raster
+
+        probability = outputs["probability"][0]
+        if raw is not None:
+            return write_raster(path, raw, probability, THRESHOLD)
+        levels = np.rint(255 * probability.clip(0, 1)).astype(np.uint8)
         Image.fromarray(levels).save(path, format="PNG")
+        return None
 
 
 def scaled(network: Segmenter, image: Tensor) -> Tensor:

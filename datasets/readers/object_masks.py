@@ -36,11 +36,15 @@ def read_gray(source: Source) -> np.ndarray:
                 return (wide // 257 if wide.max() > 255 else wide).clip(0, 255).astype(np.uint8)
             if image.format != "PNG" or image.mode in ("L", "1"):
                 return np.array(image.convert("L"))
-            colours = np.asarray(image.convert("RGB")).astype(np.int64)
-            return (colours @ LIBPNG >> 15).astype(np.uint8)
+            return luminance(np.asarray(image.convert("RGB")))
     except (UnidentifiedImageError, OSError) as error:
         named = source if isinstance(source, Path) else "a file"
         raise BenchmarkError(f"{named} cannot be read as an image: {error}.") from error
+
+
+def luminance(colours: np.ndarray) -> np.ndarray:
+    """Red, green and blue uint8 [h, w, 3] as gray levels, as libpng does: uint8 [h, w]."""
+    return (colours.astype(np.int64) @ LIBPNG >> 15).astype(np.uint8)
 
 
 def resize_bilinear(image: np.ndarray, height: int, width: int) -> np.ndarray:
