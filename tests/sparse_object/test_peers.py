@@ -16,7 +16,7 @@ from benchmarks.leaderboard.store import Store
 from benchmarks.models.size import unique_parameters
 from benchmarks.models.sparse_object.acm import ACM, Modulation
 from benchmarks.models.sparse_object.blocks import Norm
-from benchmarks.models.sparse_object.build import NETWORKS
+from benchmarks.models.sparse_object.build import NETWORKS, SOLVERS
 from benchmarks.models.sparse_object.padding import padded
 from benchmarks.solver import NetworkSolver
 from benchmarks.sparse_object.task import SparseObject
@@ -36,7 +36,7 @@ def network(name: str) -> torch.nn.Module:
     if name == "unet":
         pytest.importorskip("segmentation_models_pytorch", reason="the extra `unet` is not installed")
     torch.manual_seed(0)
-    return SparseObject().network(name, SMALL[name], SCHEMA)
+    return SparseObject().network(name, SMALL.get(name, {}), SCHEMA)
 
 
 def batch_of(images: int, height: int, width: int) -> dict[str, torch.Tensor]:
@@ -45,7 +45,7 @@ def batch_of(images: int, height: int, width: int) -> dict[str, torch.Tensor]:
     return {"image": image, "mask": image > 230}
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, *SOLVERS])
 def test_any_size_is_answered_by_its_own_size_down_to_one_pixel(name: str) -> None:
     made = network(name).eval()
     with torch.no_grad():
@@ -141,10 +141,10 @@ def test_padding_repeats_edges_and_is_none_where_the_size_fits() -> None:
     assert padded(image, 4, least=5).shape == (1, 1, 8, 8)
 
 
-def test_acm_trains_by_the_shared_trainer_and_is_compressed(tmp_path: Path) -> None:
+def test_acm_trains_by_the_shared_trainer_one_image_a_step_and_is_compressed(tmp_path: Path) -> None:
     words = [
         "task=sparse_object", "model=acm", "model.channels=8", "model.blocks=1", "method=svd", "method.rank=1",
-        "scale=smoke", "data.images=10", "data.size=32", "trainer.max_epochs=1", "finetune.max_epochs=0",
+        "scale=smoke", "data.images=10", "data.size=32", "trainer.max_epochs=1", "trainer.batch_size=1", "finetune.max_epochs=0",
         "trainer.progress=false", "trainer.accelerator=cpu", "profile=none", "pictures=false",
     ]  # fmt: skip
     store = Store(tmp_path / "results")
