@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from benchmarks import registry
+from benchmarks.datasets.bundle import Split
 from benchmarks.datasets.open import open_bundle
 from benchmarks.inference import answers, collect
 from benchmarks.models.sparse_object.build import NETWORKS, SOLVERS
@@ -99,6 +100,22 @@ def test_whole_images_get_zeros_to_a_multiple_and_answers_of_their_own_size() ->
     assert found.shape == own.shape == (3, 17, 13)
     torch.testing.assert_close(found, by_hand["probability"][:, :17, :13])
     assert task.network("tophat", {}, {**SCHEMA, "multiple": 32}).multiple == 1
+
+
+def test_no_solver_sees_the_field_of_view_and_every_sample_keeps_it() -> None:
+    task, batch = SparseObject(), {name: column.numpy() for name, column in batch_of().items()}
+    field = np.ones(batch["mask"].shape, bool)
+    field[:, :, 10:] = False
+    solver = NetworkSolver(task, build(task, "tophat", {}, SCHEMA), SCHEMA)
+    asked: list[set[str]] = []
+    real = solver.predict
+    solver.predict = lambda batch: asked.append(set(batch)) or real(batch)  # type: ignore[method-assign]
+    samples = collect(solver, Split({**batch, "field": field}, np.arange(3), np.arange(3)), task, 2)
+    assert asked == [{"image"}, {"image"}]
+    assert np.array_equal(samples["field"], field)
+    whole = {metric.name: metric.statistic(samples).value(None) for metric in METRICS}
+    del samples["field"]
+    assert whole["fp_px"] < {metric.name: metric.statistic(samples).value(None) for metric in METRICS}["fp_px"]
 
 
 def test_the_official_constants_come_with_their_protocol_unless_typed() -> None:
