@@ -14,7 +14,7 @@ COMMANDS = {
     "verify": "check the store: checksums, damaged records, stale drafts  [--store results]",
     "rescore": "metrics anew from stored predictions, without training  [--store results]",
     "retime": "BASE HEAD: latency of stored runs anew, both sides in turns, for compare  [--rounds 11] [--row TEXT]",
-    "predict": "RUN INPUT OUTPUT: use a trained run on a file of your own  [--fold NAME]",
+    "predict": "RUN INPUT OUTPUT: use a trained run on a file of your own (CSV, PNG, GeoTIFF ...)  [--fold NAME]",
     "export": "RUN OUTPUT.pt2|OUTPUT.onnx: a trained network for use without this suite  [--fold NAME]",
     "publish": "RUN ...: copy records worth showing to leaderboard/published",
 }

@@ -120,6 +120,13 @@ def _check_choices(overrides: Iterable[str]) -> None:
         if key in CHOICE_GROUPS and override not in OFF and value not in choices(key):
             if SWEEP.search(value):
                 raise _sweep(override)
+            if key == "method" and value in registry.entries("model"):
+                raise BenchmarkError(
+                    f"'{override}': {value} is a model, which methods act on. Type method=none model={value} for the model "
+                    "as it is."
+                )
+            if key == "model" and value in registry.entries("method"):
+                raise BenchmarkError(f"'{override}': {value} is a method. Type method={value}.")
             where = "`python -m benchmarks list` shows what fits together." if key not in FOLDER_GROUPS else ""
             raise unknown("data set" if key == "data" else key, value, choices(key), remedy=where)
         if group in (*registry.GROUPS, "data") and name in _header(group):

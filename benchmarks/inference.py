@@ -24,7 +24,7 @@ def collect(
     solver: Solver, split: Split, task: Task, batch_size: int, title: str | None = None
 ) -> dict[str, np.ndarray]:
     """The samples of a split as metrics want them: ids, units, targets and the solver's answers."""
-    targets = {name: split.columns[name] for name in task.target_names}
+    targets = {name: split.columns[name] for name in task.target_names if name in split.columns}
     beside = {"condition": split.conditions, "group": split.groups}
     kept = {name: column for name, column in beside.items() if column is not None}
     return {

@@ -42,6 +42,10 @@ class RunSpec:
         config = compose(overrides)
         if not registry.entry("method", config["method"]["name"]).header("requires"):
             config["model"] = None  # it acts on no network, so the same run is not made once for every model
+        if config["protocol"] == "upstream":
+            typed = {split_override(override)[0] for override in overrides}
+            official = load_card(config["data"]["id"]).upstream
+            config["data"] |= {key: value for key, value in official.items() if f"data.{key}" not in typed}
         spec = cls(tuple(overrides), config)
         if not spec.trains:
             # For the same reason: a floor or a loaded network is one row, however the run beside it was trained.

@@ -33,7 +33,7 @@ class Task(ABC):
     """What the bootstrap resamples, in the plural: users, scenes, subjects, images."""
 
     target_names: ClassVar[tuple[str, ...]]
-    """Columns of a split that scoring needs and no method may answer with: labels, masks, references."""
+    """Columns that scoring needs and no method may answer with: labels, masks, references; those that a split has."""
 
     latency_batches: ClassVar[tuple[int, ...]] = (1,)
     """Batch sizes at which latency is measured."""
@@ -111,6 +111,10 @@ class Task(ABC):
     def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
         """A user's own file as it stands and as samples without targets."""
         raise BenchmarkError(f"The task of this run reads no files of your own yet ({path.name}).")
+
+    def answer_name(self, path: Path) -> str:
+        """What the answers to a user's own file are called in a folder of answers: as the file is, unless overridden."""
+        return path.name
 
     def write_output(self, path: Path, raw: Any, outputs: Mapping[str, np.ndarray]) -> None:
         """A user's own file with what a trained run answers to it."""

@@ -108,7 +108,8 @@ class DatasetCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `task` lists the tasks that it serves. `reader` is a module of `benchmarks.datasets.readers`, or `package.module` of
     another package; it holds `read(files, **options) -> tuple[Fold, ...]` and `VERSION`, which `reader_version` repeats
     so that the fingerprint needs no import. `options` are keyword arguments of the reader with their values for this data
-    set; they may be changed in a run, and those that are left out may not. `folder`
+    set; they may be changed in a run, and those that are left out may not. `upstream` are those that the official code has
+    otherwise, for runs with protocol=upstream. `folder`
     names the folder in the cache and in the mirror where it is not the id. A `sample` is too small to rank methods
     with; `simulated` data are named sim_*.
     """
@@ -124,6 +125,7 @@ class DatasetCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     homepage: str = ""
     files: list[FileSource] = []
     options: dict[str, str | int | float | bool] = {}
+    upstream: dict[str, str | int | float | bool] = {}
     folder: str = ""
     sample: bool = False
     simulated: bool = False
@@ -141,6 +143,8 @@ class DatasetCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("the name sim_* and `simulated: true` go together")
         if "id" in self.options:
             raise ValueError("an option may not be named 'id'")
+        if absent := self.upstream.keys() - self.options.keys():
+            raise ValueError(f"upstream names {sorted(absent)}, which are no options")
         optional = {file.path for file in self.files if file.optional and file.sha256}
         if absent := {weights.file for weights in self.published.values()} - optional:
             raise ValueError(f"published weights {sorted(absent)} must be files with `optional: true` and a sha256")

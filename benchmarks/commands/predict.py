@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,18 +11,25 @@ from benchmarks.errors import BenchmarkError
 
 
 def main(argv: Sequence[str]) -> int:
-    """Reads INPUT as the run's task reads files, writes OUTPUT with the answers, whole or not at all."""
+    """Reads INPUT as the run's task reads files, writes OUTPUT with the answers, whole or not at all.
+
+    Where OUTPUT is a folder, or ends in a slash, the answers are a file in it that is named like INPUT.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks predict", description=__doc__)
     parser.add_argument("run", help="run id or folder; `latest` takes the last one")
     parser.add_argument("input", type=Path)
-    parser.add_argument("output", type=Path)
+    parser.add_argument("output", help="a file, or a folder such as out/")
     parser.add_argument("--store", default="results")
     parser.add_argument("--fold", help="whose network answers, where the run has several; the first one unless given")
     options = parser.parse_args(argv)
     if not options.input.is_file():
         raise BenchmarkError(f"There is no file {options.input}. Type: python -m benchmarks predict RUN INPUT OUTPUT")
-    if options.output.is_dir() or not options.output.parent.is_dir():
-        raise BenchmarkError(f"{options.output} must name a file in a folder that exists, for example answers.csv.")
+    output = Path(options.output)
+    into = output.is_dir() or options.output.endswith(("/", os.sep))
+    if not output.parent.is_dir():
+        raise BenchmarkError(f"{output} must be in a folder that exists, for example answers.csv or answers/.")
+    if into and output.exists() and not output.is_dir():
+        raise BenchmarkError(f"{options.output} is a file and no folder. Type {output} to write the answers there.")
 
     from benchmarks.trained import find
 
@@ -31,14 +39,21 @@ def main(argv: Sequence[str]) -> int:
 
     solver = trained.load()
     raw, split = solver.task.read_input(options.input, solver.schema)
+    if into:
+        output = output / solver.task.answer_name(options.input)
+    if output.is_dir():
+        raise BenchmarkError(f"{output} is a folder. Name a file, or another folder, for the answers.")
+    if output.resolve() == options.input.resolve():
+        raise BenchmarkError(f"{output} is the input itself. Name another file or folder for the answers.")
     outputs = answers(solver, split, trained.record.config["trainer"]["batch_size"], "predict")
-    partial = options.output.with_name(f".{options.output.name}.partial")
+    partial = output.with_name(f".{output.name}.partial")
     try:
+        output.parent.mkdir(exist_ok=True)
         solver.task.write_output(partial, raw, outputs)
-        partial.replace(options.output)
+        partial.replace(output)
     except OSError as error:
-        raise BenchmarkError(f"{options.output} cannot be written: {error}.") from error
+        raise BenchmarkError(f"{output} cannot be written: {error}.") from error
     finally:
         partial.unlink(missing_ok=True)
-    print(f"{len(split)} predictions in {options.output}, by {trained.name}")
+    print(f"{len(split)} predictions in {output}, by {trained.name}")
     return 0

@@ -4,11 +4,15 @@
 one half, pools pixels over all images, matches targets by their centroids and skips no image. Metrics named `upstream_*`
 are those of RPCANet's tables: each image is first divided by its largest value, so that an image without any confident
 pixel has a false alarm by construction; a target is found if any pixel of it is; images without objects do not count.
+Its tables of vessels have means of images instead, `upstream_mean_*`, with the threshold at one half as it is.
+
+Where the data have `field` [n, h, w], what the camera sees, pixels outside of it do not count in the strict set: not as
+detections, not as objects, not among all. The official code counts them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -27,6 +31,21 @@ def detections(samples: Samples) -> np.ndarray:
     return samples["probability"] > THRESHOLD
 
 
+def in_field(samples: Samples) -> Samples:
+    """The samples with neither probability nor objects outside of the field of view, where there is one."""
+    if "field" not in samples:
+        return samples
+    field = samples["field"].astype(bool)
+    return {**samples, "probability": samples["probability"] * field, "mask": samples["mask"] & field, "field": field}
+
+
+def seen(samples: Samples) -> np.ndarray:
+    """How many pixels of each image count, [n]."""
+    return (
+        samples["field"].sum((1, 2)) if "field" in samples else np.full(len(samples["mask"]), samples["mask"][0].size)
+    )
+
+
 def upstream_detections(samples: Samples) -> np.ndarray:
     """Which pixels are above half of the largest value of their image."""
     probability = samples["probability"]
@@ -35,10 +54,26 @@ def upstream_detections(samples: Samples) -> np.ndarray:
     return probability / np.where(largest > 0, largest, 1) > THRESHOLD
 
 
-def pixel_counts(detected: np.ndarray, mask: np.ndarray) -> Counts:
-    """Pixels of each image by kind."""
+def pixel_counts(detected: np.ndarray, mask: np.ndarray, pixels: np.ndarray | int | None = None) -> Counts:
+    """Pixels of each image by kind; `pixels` is how many there are, all unless given."""
     tp, fp, fn = ((part).sum((1, 2)) for part in (detected & mask, detected & ~mask, ~detected & mask))
-    return {"tp": tp, "fp": fp, "fn": fn, "tn": mask[0].size - tp - fp - fn}
+    return {"tp": tp, "fp": fp, "fn": fn, "tn": (mask[0].size if pixels is None else pixels) - tp - fp - fn}
+
+
+def strict_counts(samples: Samples) -> Counts:
+    """Pixels of each image by kind, in the field of view where there is one."""
+    samples = in_field(samples)
+    return pixel_counts(detections(samples), samples["mask"], seen(samples))
+
+
+def upstream_counts(samples: Samples) -> Counts:
+    """Pixels of each image by kind after division by its maximum, all of them."""
+    return pixel_counts(upstream_detections(samples), samples["mask"])
+
+
+def plain_counts(samples: Samples) -> Counts:
+    """Pixels of each image by kind at one half, all of them."""
+    return pixel_counts(detections(samples), samples["mask"])
 
 
 RATIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -47,47 +82,60 @@ RATIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "precision": (("tp",), ("tp", "fp")),
     "recall": (("tp",), ("tp", "fn")),
     "specificity": (("tn",), ("tn", "fp")),
+    "accuracy": (("tp", "tn"), ("tp", "fp", "fn", "tn")),
     "upstream_fa": (("fp",), ("tn", "fp")),
 }
 """Which counts are above and below the line."""
 
 
-def pooled(samples: Samples, ratio: str, detect: Callable[[Samples], np.ndarray], scale: float = 1.0) -> Statistic:
-    """A ratio of counts that are summed over all images first."""
-    counts = pixel_counts(detect(samples), samples["mask"])
+def parts_of(ratio: str, counts: Counts) -> tuple[np.ndarray, np.ndarray]:
+    """What is above and below the line of each image, [n] both."""
     above, below = (np.sum([counts[kind] for kind in kinds], axis=0) for kinds in RATIOS[ratio])
-    return _ratio(above, below, scale)
+    return above, below
+
+
+def pooled(samples: Samples, ratio: str, count: Callable[[Samples], Counts], scale: float = 1.0) -> Statistic:
+    """A ratio of counts that are summed over all images first."""
+    return _ratio(*parts_of(ratio, count(samples)), scale)
+
+
+def mean_of_images(samples: Samples, ratio: str) -> Statistic:
+    """A ratio of each image's counts at one half, all pixels, averaged; 0 where an image has nothing to divide by."""
+    above, below = parts_of(ratio, plain_counts(samples))
+    return mean_of(np.where(below > 0, above / np.maximum(below, 1), 0.0))
 
 
 def counted(samples: Samples, kind: str) -> Statistic:
     """Pixels of one kind in all images."""
-    counts = pixel_counts(detections(samples), samples["mask"])[kind].astype(np.float64)
+    counts = strict_counts(samples)[kind].astype(np.float64)
     return Statistic(lambda weights: float(counts.sum() if weights is None else weights @ counts), len(counts))
 
 
 def mean_iou(samples: Samples) -> Statistic:
     """nIoU: each image's IoU, averaged; an image without objects and without detections counts 1."""
-    counts = pixel_counts(detections(samples), samples["mask"])
+    counts = strict_counts(samples)
     union = counts["tp"] + counts["fp"] + counts["fn"]
     return mean_of(np.where(union > 0, counts["tp"] / np.maximum(union, 1), 1.0))
 
 
 def found_share(samples: Samples) -> Statistic:
     """Pd: targets found, by centroid, of all targets."""
+    samples = in_field(samples)
     found = _found(samples, detections(samples), by_centroid)
     return _ratio(found[:, 1], found[:, 0], 100.0, "no image has a target")
 
 
 def false_alarms(samples: Samples) -> Statistic:
     """Fa: pixels of detections that match no target, of all pixels, in millionths."""
+    samples = in_field(samples)
     found = _found(samples, detections(samples), by_centroid)
-    return _ratio(found[:, 2], np.full(len(found), samples["mask"][0].size), 1e6)
+    return _ratio(found[:, 2], seen(samples), 1e6)
 
 
 def upstream(samples: Samples, of: Callable[[Samples], Statistic]) -> Statistic:
     """A metric over the images that have objects."""
     kept = samples["mask"].any((1, 2))
-    inner = of({"probability": samples["probability"][kept], "mask": samples["mask"][kept]}) if kept.any() else None
+    inner = of({name: samples[name][kept] for name in ("probability", "mask")}) if kept.any() else None
 
     def value(weights: np.ndarray | None) -> float:
         return float("nan") if inner is None else inner.value(None if weights is None else weights[kept])
@@ -104,18 +152,23 @@ def overlapped_share(samples: Samples) -> Statistic:
 
 def absolute_error(samples: Samples) -> Statistic:
     """MAE: the mean over pixels of how far the probability is from the mask."""
-    return mean_of(np.abs(samples["probability"] - samples["mask"]).mean((1, 2), dtype=np.float64))
+    samples = in_field(samples)
+    return mean_of(np.abs(samples["probability"] - samples["mask"]).sum((1, 2), dtype=np.float64) / seen(samples))
 
 
 def structure(samples: Samples) -> Statistic:
     """The structure measure of each image, averaged."""
+    samples = in_field(samples)
     pairs = zip(samples["probability"], samples["mask"], strict=True)
     return mean_of(np.array([structure_measure(soft, mask) for soft, mask in pairs]))
 
 
-def area_under_curve(samples: Samples) -> Statistic:
-    """AUC of each image's pixels, averaged over the images that have both kinds of them."""
-    areas = [_auc(*pair) for pair in zip(samples["probability"], samples["mask"], strict=True)]
+def area_under_curve(samples: Samples, everywhere: bool = False) -> Statistic:
+    """AUC of each image's pixels, averaged over the images that have both kinds of them.
+
+    Only pixels in the field of view count, where there is one, or all `everywhere`.
+    """
+    areas = [_auc(*of) for of in _pixels(samples, everywhere)]
     kept = np.array([area is not None for area in areas])
     defined = mean_of(np.array([area for area in areas if area is not None]), int((~kept).sum()))
     return Statistic(
@@ -124,6 +177,13 @@ def area_under_curve(samples: Samples) -> Statistic:
         defined.dropped,
         defined.reason,
     )
+
+
+def _pixels(samples: Samples, everywhere: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Probability and mask of the pixels of each image that count, [k] both."""
+    for index, (soft, mask) in enumerate(zip(samples["probability"], samples["mask"], strict=True)):
+        kept = samples["field"][index].astype(bool) if "field" in samples and not everywhere else slice(None)
+        yield soft[kept].ravel(), mask[kept].ravel()
 
 
 def _auc(soft: np.ndarray, mask: np.ndarray) -> float | None:
@@ -161,7 +221,7 @@ PERCENT = (0.0, 100.0)
 COUNT = (0.0, None)
 
 METRICS = (
-    Metric("iou", 1, "", "max", "pooled", partial(pooled, ratio="iou", detect=detections),
+    Metric("iou", 1, "", "max", "pooled", partial(pooled, ratio="iou", count=strict_counts),
            "Intersection over union of all pixels of all images", SHARE, perfect=1.0),
     Metric("niou", 1, "", "max", "mean_of_samples", mean_iou, "Intersection over union, mean of images", SHARE,
            perfect=1.0),
@@ -169,14 +229,15 @@ METRICS = (
            perfect=100.0),
     Metric("fa", 1, "1e-6", "min", "pooled", false_alarms, "Pixels of detections that match no target, of all", (0.0, 1e6),
            perfect=0.0),
-    Metric("f1", 1, "", "max", "pooled", partial(pooled, ratio="f1", detect=detections), "F1 of all pixels", SHARE,
+    Metric("f1", 1, "", "max", "pooled", partial(pooled, ratio="f1", count=strict_counts), "F1 of all pixels", SHARE,
            perfect=1.0),
     *(
-        Metric(name, 1, "", "max", "pooled", partial(pooled, ratio=name, detect=detections), summary, SHARE, perfect=1.0)
+        Metric(name, 1, "", "max", "pooled", partial(pooled, ratio=name, count=strict_counts), summary, SHARE, perfect=1.0)
         for name, summary in (
             ("precision", "Pixels of objects among those detected"),
-            ("recall", "Pixels detected among those of objects"),
+            ("recall", "Pixels detected among those of objects (sensitivity)"),
             ("specificity", "Pixels left alone among those of no object"),
+            ("accuracy", "Pixels answered rightly"),
         )
     ),
     Metric("auc", 1, "", "max", "mean_of_samples", area_under_curve, "ROC area of pixels, mean of images", SHARE,
@@ -194,7 +255,7 @@ METRICS = (
     *(
         Metric(
             f"upstream_{name}", 1, "", "max", "pooled",
-            partial(upstream, of=partial(pooled, ratio=name, detect=upstream_detections)),
+            partial(upstream, of=partial(pooled, ratio=name, count=upstream_counts)),
             f"{name} after division by each image's maximum", SHARE, perfect=1.0,
         )
         for name in ("iou", "f1", "precision", "recall")
@@ -202,6 +263,19 @@ METRICS = (
     Metric("upstream_pd", 1, "%", "max", "pooled", partial(upstream, of=overlapped_share),
            "Targets with any pixel found, after division by each image's maximum", PERCENT, perfect=100.0),
     Metric("upstream_fa", 1, "1e-5", "min", "pooled",
-           partial(upstream, of=partial(pooled, ratio="upstream_fa", detect=upstream_detections, scale=1e5)),
+           partial(upstream, of=partial(pooled, ratio="upstream_fa", count=upstream_counts, scale=1e5)),
            "Background pixels detected, after division by each image's maximum", (0.0, 1e5), perfect=0.0),
+    *(
+        Metric(f"upstream_mean_{name}", 1, "", "max", "mean_of_samples", partial(mean_of_images, ratio=ratio), summary, SHARE,
+               perfect=1.0)
+        for name, ratio, summary in (
+            ("iou", "iou", "IoU of all pixels, mean of images"),
+            ("f1", "f1", "F1 of all pixels, mean of images"),
+            ("acc", "accuracy", "Accuracy of all pixels, mean of images"),
+            ("sen", "recall", "Sensitivity of all pixels, mean of images"),
+            ("spe", "precision", "Precision of all pixels, mean of images, which the authors' tables call Spe"),
+        )
+    ),
+    Metric("upstream_mean_auc", 1, "", "max", "mean_of_samples", partial(area_under_curve, everywhere=True),
+           "ROC area of all pixels, mean of images", SHARE, perfect=1.0),
 )  # fmt: skip

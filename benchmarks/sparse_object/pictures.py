@@ -15,7 +15,7 @@ from benchmarks.models.sparse_object.lowrankness import hoyer_sparsity, low_rank
 from benchmarks.models.sparse_object.rpcanet import RPCANet
 from benchmarks.models.sparse_object.rpcanet_pp import RPCANetPlusPlus
 from benchmarks.solver import NetworkSolver, Solver
-from benchmarks.sparse_object.metrics import detections, pixel_counts
+from benchmarks.sparse_object.metrics import detections, in_field, pixel_counts
 from benchmarks.sparse_object.task import Segmenter, scaled
 
 EDGE, GAP, HEADER = 10, 12, 24
@@ -27,17 +27,18 @@ MISSED = "#f0e442"
 
 
 def draw(solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> dict[str, list[int]]:
-    """`detections.png` and, of an unfolded network, `stages.png`; `samples` are the fold's test samples as they were scored.
+    """`detections.png` and, of an unfolded network, `stages.png`, after the fold's name where there are several folds.
 
-    Gives the rows of the images that each shows.
+    `samples` are the fold's test samples as they were scored. Gives the rows of the images that each shows.
     """
-    images = fold.test.columns["image"]
+    before = "" if fold.name == "all" else f"{fold.name}-"
+    images, samples = fold.test.columns["image"], in_field(samples)
     chosen = typical(samples)
-    draw_detections(folder / "detections.png", images, samples, chosen)
+    draw_detections(folder / f"{before}detections.png", images, samples, chosen)
     if isinstance(solver, NetworkSolver) and isinstance(solver.network, RPCANet | RPCANetPlusPlus):
-        draw_stages(folder / "stages.png", solver, images[chosen[-1]], str(samples["id"][chosen[-1]]))
-        return {"detections.png": chosen, "stages.png": chosen[-1:]}
-    return {"detections.png": chosen}
+        draw_stages(folder / f"{before}stages.png", solver, images[chosen[-1]], str(samples["id"][chosen[-1]]))
+        return {f"{before}detections.png": chosen, f"{before}stages.png": chosen[-1:]}
+    return {f"{before}detections.png": chosen}
 
 
 def typical(samples: Mapping[str, np.ndarray]) -> list[int]:

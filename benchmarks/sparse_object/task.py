@@ -14,27 +14,32 @@ from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 from benchmarks.datasets.bundle import Fold, Split
 from benchmarks.errors import BenchmarkError
 from benchmarks.models.sparse_object.build import NETWORKS, build
+from benchmarks.models.sparse_object.padding import padded
 from benchmarks.solver import Solver
 from benchmarks.sparse_object.crops import flipped, squares
-from benchmarks.sparse_object.metrics import METRICS, UNIT
+from benchmarks.sparse_object.metrics import METRICS, THRESHOLD, UNIT
 from benchmarks.task import Batch, Outputs, Task
 
-UNSCALED = {"centre": 0.0, "spread": 255.0}
+UNSCALED: dict[str, Any] = {"centre": 0.0, "spread": 255.0}
 """How solvers see gray levels, whatever the data set's constants: from 0 to 1."""
 
 
 class Segmenter(Protocol):
-    """What the task asks of a network or solver beside its answer: how it sees gray levels, and what training crops to."""
+    """What the task asks of a network or solver beside its answer: how it sees gray levels, what training crops to.
+
+    Whole images have zeros beside them where their sides are no multiples of `multiple`.
+    """
 
     centre: float
     spread: float
     crop: int
+    multiple: int
 
     def answer(self, image: Tensor) -> dict[str, Tensor]: ...
 
 
 class SparseObject(Task):
-    """Objects `mask` [n, h, w] in images `image` uint8 [n, h, w].
+    """Objects `mask` [n, h, w] in images `image` uint8 [n, h, w]; outside of a `field` of view, if there is one, nothing counts.
 
     Networks see (level - centre) / spread, with constants of the data set. With `flips`, training images are mirrored in
     both directions and transposed at random; they are cut to squares of `crop` pixels (0: of what the data set says), of
@@ -44,7 +49,7 @@ class SparseObject(Task):
 
     metrics = METRICS
     unit = UNIT
-    target_names = ("mask",)
+    target_names = ("mask", "field")
 
     def __init__(
         self, flips: bool = True, fidelity: float = 0.01, bce: float = 0.0, crop: int = 0, positives: float = 0.5
@@ -66,11 +71,12 @@ class SparseObject(Task):
                 f"task.crop={self.crop} is larger than the images, {schema['height']} x {schema['width']}. Type task.crop=0."
             )
         seen.centre, seen.spread, seen.crop = scale["centre"], scale["spread"], self.crop or schema["crop"]
+        seen.multiple = scale.get("multiple", 1)
         # Convolutions of few channels are nearly twice as fast on a CPU where the channels of a pixel lie side by side.
         return network.to(memory_format=torch.channels_last)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """One less the soft IoU of each image, averaged, and, by their weights, the reconstruction's error and cross entropy."""
+        """One less the soft IoU of each image, averaged, the cross entropy, and the error of a reconstruction if there is one."""
         seen = cast(Segmenter, network)
         image, mask = scaled(seen, batch["image"]), batch["mask"][:, None].to(torch.float32)
         if seen.crop:
@@ -78,12 +84,16 @@ class SparseObject(Task):
         if self.flips:
             image, mask = flipped(image, mask)
         objects, reconstruction = network(image)
-        loss = soft_iou_loss(objects, mask) + self.fidelity * mse_loss(reconstruction, image)
-        return loss + self.bce * binary_cross_entropy_with_logits(objects, mask) if self.bce else loss
+        loss = soft_iou_loss(objects, mask)
+        if self.bce:
+            loss = loss + self.bce * binary_cross_entropy_with_logits(objects, mask)
+        return loss if reconstruction is None else loss + self.fidelity * mse_loss(reconstruction, image)
 
     def predict(self, network: nn.Module, batch: Batch) -> Outputs:
         seen = cast(Segmenter, network)
-        return seen.answer(scaled(seen, batch["image"]))
+        height, width = batch["image"].shape[1:]
+        found = seen.answer(padded(scaled(seen, batch["image"]), seen.multiple, mode="constant"))
+        return {**found, "probability": found["probability"][:, :height, :width]}
 
     def example(self, schema: Mapping[str, Any], size: int) -> Batch:
         """Noise of the images' size."""
@@ -105,18 +115,31 @@ class SparseObject(Task):
         return draw(solver, fold, samples, folder)
 
     def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
-        """An image of any format and size, as it is."""
+        """An image of any format and size, as it is; a TIFF as a raster that may lie on the ground (see `rasters`)."""
         from benchmarks.datasets.readers.object_masks import read_gray
+        from benchmarks.sparse_object.rasters import is_raster, read_raster
 
-        image = read_gray(path)
-        return image, Split({"image": image[None]}, np.array([path.stem]), np.array([path.stem]))
+        raw = read_raster(path) if is_raster(path) else None
+        image = read_gray(path) if raw is None else raw.levels
+        return raw, Split({"image": image[None]}, np.array([path.stem]), np.array([path.stem]))
+
+    def answer_name(self, path: Path) -> str:
+        from benchmarks.sparse_object.rasters import is_raster
+
+        return path.name if is_raster(path) else f"{path.stem}.png"
 
     def write_output(self, path: Path, raw: Any, outputs: Mapping[str, np.ndarray]) -> None:
-        """The probability of an object as gray levels from 0 to 255, a PNG of the image's size."""
+        """The probability of an object as gray levels from 0 to 255, a PNG of the image's size; of a raster, a GeoTIFF."""
         from PIL import Image
 
-        levels = np.rint(255 * outputs["probability"][0].clip(0, 1)).astype(np.uint8)
+        from benchmarks.sparse_object.rasters import write_raster
+
+        probability = outputs["probability"][0]
+        if raw is not None:
+            return write_raster(path, raw, probability, THRESHOLD)
+        levels = np.rint(255 * probability.clip(0, 1)).astype(np.uint8)
         Image.fromarray(levels).save(path, format="PNG")
+        return None
 
 
 def scaled(network: Segmenter, image: Tensor) -> Tensor:

@@ -6,19 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.datasets.bundle import Fold
-from benchmarks.datasets.readers.object_masks import Pair, fold_of, split_of
+from benchmarks.datasets.readers.object_masks import Pair, split_of
+from benchmarks.datasets.readers.vessels import vessel_fold
 
 VERSION = 1
 CHILDREN = {"train": range(1, 9), "val": range(9, 11), "test": range(11, 15)}
 """The usual 20 / 8 images, of which ours takes the last four of the 20 for validation; no child is in two parts."""
 
 
-def read(files: Mapping[str, Path], *, size: int = 0, crop: int = 256) -> tuple[Fold, ...]:
-    """One fold; masks are the first grader's. Gray levels are standardised by train's constants, steps see squares of `crop`."""
+def read(
+    files: Mapping[str, Path], *, size: int = 0, crop: int = 256, constants: str = "train", multiple: int = 1
+) -> tuple[Fold, ...]:
+    """One fold; masks are the first grader's. Steps see squares of `crop`; see `vessels` for `constants` and `multiple`."""
 
     def pair(name: str) -> Pair:
         return files[f"Image_{name}.jpg"], files[f"Image_{name}_1stHO.png"]
 
     names = {part: [f"{child:02}{eye}" for child in children for eye in "LR"] for part, children in CHILDREN.items()}
     train, val, test = (split_of(names[part], pair, size) for part in ("train", "val", "test"))
-    return fold_of(train, val, test, zscore=True, crop=crop)
+    return vessel_fold("chase_db1", (train, val, test), constants, crop, multiple)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks.datasets.bundle import Fold
+from benchmarks.datasets.readers.image_archive import images_of
 from benchmarks.datasets.readers.object_masks import Pair, fold_of, split_of
-from benchmarks.errors import BenchmarkError
 
 VERSION = 1
 VAL_SHARE = 0.2
@@ -25,26 +24,12 @@ def read(
     BenchmarkError for a file that is no such archive, and with the first name that it lacks.
     """
     train, test = (files[f"{part}_{lists}.txt"].read_text(encoding="utf-8").split() for part in ("train", "test"))
-    archive = files[f"{lists}.zip"]
     drawn = np.random.default_rng(seed).permutation(train).tolist()
     cut = round(VAL_SHARE * len(drawn))
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            places = {tuple(PurePosixPath(name).parts[-2:]): name for name in opened.namelist()}
+    layout = "It must hold a PNG for every name of the lists in folders called images and masks."
+    with images_of(files, f"{lists}.zip", layout) as images:
 
-            def member(folder: str, name: str) -> bytes:
-                place = places.get((folder, f"{name}.png"))
-                if place is None:
-                    raise BenchmarkError(
-                        f"{archive} holds no {folder}/{name}.png, which the lists name. It must hold a PNG for every "
-                        "name in folders called images and masks."
-                    )
-                return opened.read(place)
+        def pair(name: str) -> Pair:
+            return images[f"images/{name}.png"], images[f"masks/{name}.png"]
 
-            def pair(name: str) -> Pair:
-                return member("images", name), member("masks", name)
-
-            parts = [split_of(sorted(names), pair, size) for names in (drawn[cut:], drawn[:cut], test)]
-    except zipfile.BadZipFile as error:
-        raise BenchmarkError(f"{archive} is no zip archive: {error}.") from error
-    return fold_of(*parts)
+        return fold_of(*(split_of(sorted(names), pair, size) for names in (drawn[cut:], drawn[:cut], test)))

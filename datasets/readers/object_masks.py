@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -36,11 +36,15 @@ def read_gray(source: Source) -> np.ndarray:
                 return (wide // 257 if wide.max() > 255 else wide).clip(0, 255).astype(np.uint8)
             if image.format != "PNG" or image.mode in ("L", "1"):
                 return np.array(image.convert("L"))
-            colours = np.asarray(image.convert("RGB")).astype(np.int64)
-            return (colours @ LIBPNG >> 15).astype(np.uint8)
+            return luminance(np.asarray(image.convert("RGB")))
     except (UnidentifiedImageError, OSError) as error:
         named = source if isinstance(source, Path) else "a file"
         raise BenchmarkError(f"{named} cannot be read as an image: {error}.") from error
+
+
+def luminance(colours: np.ndarray) -> np.ndarray:
+    """Red, green and blue uint8 [h, w, 3] as gray levels, as libpng does: uint8 [h, w]."""
+    return (colours.astype(np.int64) @ LIBPNG >> 15).astype(np.uint8)
 
 
 def resize_bilinear(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -80,13 +84,18 @@ def resize_nearest(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def split_of(
-    names: Sequence[str], pair: Callable[[str], Pair], size: int, threshold: int = 127, conditions: Any = None
+    names: Sequence[str],
+    pair: Callable[[str], Pair],
+    size: int,
+    threshold: int = 127,
+    field: Callable[[str], Source] | None = None,
 ) -> Split:
     """Images `image` uint8 [n, h, w] and masks `mask` bool [n, h, w] by name, one image a unit.
 
     All are resized to `size` x `size`; with 0 they are left as they are and must have one size. A mask is what lies above
     `threshold`; it may be of another size than its image (one of SIRST is) where it is of the same shape and both are
-    resized. Raises BenchmarkError otherwise.
+    resized. With `field`, masks of what the camera sees, the split has a column `field` bool [n, h, w], outside of which
+    nothing counts. Raises BenchmarkError for images and masks that do not fit.
     """
     images: list[np.ndarray] = []
     masks: list[np.ndarray] = []
@@ -103,20 +112,39 @@ def split_of(
         images.append(resize_bilinear(image, height, width))
         masks.append(resize_nearest(mask > threshold, height, width))
     ids = np.array(names)
-    return Split({"image": np.stack(images), "mask": np.stack(masks)}, ids, ids, conditions)
+    columns = {"image": np.stack(images), "mask": np.stack(masks)}
+    if field is not None:
+        height, width = images[0].shape
+        columns["field"] = np.stack([resize_nearest(read_gray(field(name)) > 127, height, width) for name in names])
+    return Split(columns, ids, ids)
 
 
-def fold_of(train: Split, val: Split, test: Split, *, zscore: bool = False, crop: int = 0) -> tuple[Fold, ...]:
-    """The one fold; its schema says how networks see gray levels, (level - centre) / spread, and what training crops to.
+def fold_of(
+    train: Split,
+    val: Split,
+    test: Split,
+    *,
+    scale: tuple[float, float] = (0.0, 255.0),
+    crop: int = 0,
+    multiple: int = 1,
+    name: str = "all",
+) -> tuple[Fold, ...]:
+    """One fold; its schema says how networks see gray levels, and what training crops to.
 
-    With `zscore` centre and spread are the means over training images of their mean and standard deviation, else 0 and 255.
+    With `scale` (centre, spread) they see (level - centre) / spread, and zeros at the bottom and right that make height and
+    width multiples of `multiple`.
     """
-    centre, spread = 0.0, 255.0
-    if zscore:
-        levels = train.columns["image"].reshape(len(train), -1).astype(np.float64)
-        centre, spread = float(levels.mean(1).mean()), float(levels.std(1).mean())
     height, width = train.columns["image"].shape[1:]
     if crop > min(height, width):
         raise BenchmarkError(f"data.crop={crop} is larger than the images, {height} x {width}. Type data.crop=0.")
-    schema = {"height": height, "width": width, "centre": centre, "spread": spread, "crop": crop}
-    return (Fold("all", TrainingData(train, val, schema), test),)
+    if multiple < 1:
+        raise BenchmarkError(f"data.multiple={multiple} is not valid: it must be 1 or more. Type data.multiple=1.")
+    centre, spread = scale
+    schema = {"height": height, "width": width, "centre": centre, "spread": spread, "crop": crop, "multiple": multiple}
+    return (Fold(name, TrainingData(train, val, schema), test),)
+
+
+def standard_scale(train: Split) -> tuple[float, float]:
+    """The means over images of their mean and standard deviation."""
+    levels = train.columns["image"].reshape(len(train), -1).astype(np.float64)
+    return float(levels.mean(1).mean()), float(levels.std(1).mean())

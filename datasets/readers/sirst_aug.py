@@ -1,56 +1,35 @@
-"""SIRST-Aug: infrared small targets out of one archive with the folders trainval and test, each of images and masks."""
+"""SIRST-Aug: squares of SIRST's images, turned and cut in many ways, in the authors' folders trainval and test."""
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
-
-import numpy as np
+from pathlib import Path
 
 from benchmarks.datasets.bundle import Fold
+from benchmarks.datasets.readers.image_archive import images_of
 from benchmarks.datasets.readers.object_masks import Pair, fold_of, split_of
-from benchmarks.errors import BenchmarkError
 
 VERSION = 1
+ARCHIVE = "sirst_aug.zip"
 VAL_SHARE = 0.2
+LAYOUT = (
+    "It must hold PNG files of equal names in trainval/images and trainval/masks, and in test/images and test/masks."
+)
 
 
-def read(files: Mapping[str, Path], *, size: int = 256, seed: int = 2021) -> tuple[Fold, ...]:
-    """One fold by the archive's folders; a fifth of `trainval`, drawn by `seed`, is validation.
+def read(files: Mapping[str, Path], *, size: int = 256) -> tuple[Fold, ...]:
+    """One fold: the folder `test`, and `trainval`, whose last fifth by name is validation.
 
-    `sirst_aug.zip` holds `PART/images/NAME.png` and `PART/masks/NAME.png` with PART trainval and test, wherever these are.
-    Raises BenchmarkError for a file that is no such archive, and for an image without a mask.
+    The fifth is one block because neighbours may be cut from one image, which must not be in both parts.
     """
-    archive = files["sirst_aug.zip"]
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            places = {PurePosixPath(name).parts[-3:]: name for name in opened.namelist() if name.endswith(".png")}
+    with images_of(files, ARCHIVE, LAYOUT) as images:
 
-            def members(part: str) -> list[str]:
-                found = sorted(PurePosixPath(place[2]).stem for place in places if place[:2] == (part, "images"))
-                if not found:
-                    raise BenchmarkError(f"{archive} holds no {part}/images/NAME.png.")
-                return found
+        def pair(name: str) -> Pair:
+            folder, _, stem = name.partition("/")
+            return images[f"{folder}/images/{stem}.png"], images[f"{folder}/masks/{stem}.png"]
 
-            def pair_of(part: str, name: str) -> Pair:
-                masked = places.get((part, "masks", f"{name}.png"))
-                if masked is None:
-                    raise BenchmarkError(f"{archive} holds {part}/images/{name}.png and no mask of it in {part}/masks.")
-                return opened.read(places[part, "images", f"{name}.png"]), opened.read(masked)
-
-            drawn = np.random.default_rng(seed).permutation(members("trainval")).tolist()
-            cut = round(VAL_SHARE * len(drawn))
-            named = (("trainval", drawn[cut:]), ("trainval", drawn[:cut]), ("test", members("test")))
-            # Names may repeat between the folders, and a sample's id names one image of the data set.
-            parts = [
-                split_of(
-                    sorted(f"{part}/{name}" for name in names),
-                    lambda name: pair_of(*name.split("/")),
-                    size,
-                )
-                for part, names in named
-            ]
-    except zipfile.BadZipFile as error:
-        raise BenchmarkError(f"{archive} is no zip archive: {error}.") from error
-    return fold_of(*parts)
+        trainval, test = (
+            [f"{part}/{stem}" for stem in images.names(f"{part}/images", ".png")] for part in ("trainval", "test")
+        )
+        cut = len(trainval) - round(VAL_SHARE * len(trainval))
+        return fold_of(*(split_of(names, pair, size) for names in (trainval[:cut], trainval[cut:], test)))

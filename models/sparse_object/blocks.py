@@ -11,6 +11,19 @@ def conv3(in_channels: int, out_channels: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, 3, padding=1)
 
 
+class Norm(nn.BatchNorm2d):
+    """Batch normalisation that also trains on one image.
+
+    Where a batch has one value a channel, as means of a single image are, its deviation is none; it is then normalised by
+    the running statistics, which are left as they are.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or x.numel() > x.shape[1]:
+            return super().forward(x)
+        return nn.functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
 def stack(channels: int, depth: int, norm: bool) -> nn.Sequential:
     """[n, 1, h, w] -> [n, 1, h, w]: `depth` convolutions between the first and the last, a ReLU after each but the last."""
     layers: list[nn.Module] = []

@@ -8,15 +8,18 @@ from typing import Any
 from torch import nn
 
 from benchmarks import errors
+from benchmarks.models.sparse_object.acm import ACM
 from benchmarks.models.sparse_object.filters import MaxMedian, TopHat
+from benchmarks.models.sparse_object.ipi import IPI
 from benchmarks.models.sparse_object.pcp import PCP
 from benchmarks.models.sparse_object.rpcanet import RPCANet
 from benchmarks.models.sparse_object.rpcanet_pp import RPCANetPlusPlus
+from benchmarks.models.sparse_object.unet import UNet
 
-NETWORKS: dict[str, type[nn.Module]] = {"rpcanet": RPCANet, "rpcanet_pp": RPCANetPlusPlus}
-"""Networks to be trained: images to logits and a reconstruction."""
+NETWORKS: dict[str, type[nn.Module]] = {"rpcanet": RPCANet, "rpcanet_pp": RPCANetPlusPlus, "unet": UNet, "acm": ACM}
+"""Networks to be trained: images to logits and a reconstruction, or None where they make none."""
 
-SOLVERS: dict[str, type[nn.Module]] = {"tophat": TopHat, "max_median": MaxMedian, "pcp": PCP}
+SOLVERS: dict[str, type[nn.Module]] = {"tophat": TopHat, "max_median": MaxMedian, "pcp": PCP, "ipi": IPI}
 """What needs no training, on images in [0, 1]."""
 
 

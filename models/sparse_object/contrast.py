@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from benchmarks.models.lowrank.conv import LowRankConv2d
-from benchmarks.models.sparse_object.blocks import conv3
+from benchmarks.models.sparse_object.blocks import Norm, conv3
 
 KERNEL = 17
 
@@ -20,10 +20,10 @@ class ChannelAttention(nn.Module):
         self.avg_channel = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Conv2d(channels, inner, 1),
-            nn.BatchNorm2d(inner),
+            Norm(inner),
             nn.ReLU(inplace=True),
             nn.Conv2d(inner, channels, 1),
-            nn.BatchNorm2d(channels),
+            Norm(channels),
             nn.Sigmoid(),
         )
 
@@ -57,7 +57,7 @@ def kernel_sum(conv: nn.Module) -> torch.Tensor:
 
 
 def contrast_prior(channels: int) -> nn.Sequential:
-    """[n, 1, h, w] -> [n, 1, h, w]; in training it needs two images or more, for the attention's batch statistics."""
+    """[n, 1, h, w] -> [n, 1, h, w]; statistics of the attention need two images or more, or stay (see `Norm`)."""
     return nn.Sequential(
         conv3(1, channels),
         nn.ReLU(inplace=True),

@@ -13,6 +13,9 @@ from torch import nn
 
 from benchmarks.models.sparse_object.filters import relative
 
+LONG = 2
+"""How many times longer than wide a matrix is whose Gram matrix is decomposed in its place."""
+
 
 class Pursuit(NamedTuple):
     """L and S, [n, h, w] in double precision, and for each image the rank of L, iterations and the relative duality gap.
@@ -68,10 +71,7 @@ class PCP(nn.Module):
             mu = penalty[active, None, None]
             target = data[active] + dual[active] / mu
             sparse[active] = shrink(target - lowrank[active], weight / mu)
-            left, values, right = torch.linalg.svd(target - sparse[active], full_matrices=False)
-            kept = (values - 1 / mu[:, 0]).clamp(min=0)
-            lowrank[active] = (left * kept[:, None]) @ right
-            rank[active] = (kept > 0).sum(1)
+            lowrank[active], rank[active] = shrink_spectrum(target - sparse[active], 1 / mu[:, 0])
             iterations[active] += 1
             rest = data[active] - lowrank[active] - sparse[active]
             dual[active] += mu * rest
@@ -85,6 +85,26 @@ class PCP(nn.Module):
 def shrink(x: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
     """Every entry moved towards zero by so much, and no further."""
     return x.sign() * (x.abs() - by).clamp(min=0)
+
+
+def shrink_spectrum(x: torch.Tensor, by: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Matrices [n, h, w] with their singular values moved towards zero by `by` [n, 1], and how many values remain, [n].
+
+    Of long matrices the smaller Gram matrix is decomposed, which takes half the time. Singular values below 1e-8 of the
+    largest drown in rounding there, so that nothing beyond that can be asked of their pursuit.
+    """
+    height, width = x.shape[1:]
+    if max(height, width) < LONG * min(height, width):
+        left, values, right = torch.linalg.svd(x, full_matrices=False)
+        kept = (values - by).clamp(min=0)
+        return (left * kept[:, None]) @ right, (kept > 0).sum(1)
+    if height < width:
+        shrunk, count = shrink_spectrum(x.mT, by)
+        return shrunk.mT, count
+    squares, vectors = torch.linalg.eigh(x.mT @ x)
+    values = squares.clamp(min=0).sqrt()
+    share = torch.where(values > by, 1 - by / values, 0)
+    return x @ ((vectors * share[:, None]) @ vectors.mT), (share > 0).sum(1)
 
 
 def duality_gap(data: torch.Tensor, lowrank: torch.Tensor, dual: torch.Tensor, weight: float) -> torch.Tensor:

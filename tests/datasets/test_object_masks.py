@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 from benchmarks.datasets.cache import fetch
 from benchmarks.datasets.card import load_card
 from benchmarks.datasets.open import open_bundle
-from benchmarks.datasets.readers import irstd_archive, sim_infrared, sirst_aug
+from benchmarks.datasets.readers import irstd_archive, sim_infrared
 from benchmarks.datasets.readers.object_masks import (
     fold_of,
     read_gray,
@@ -23,6 +23,7 @@ from benchmarks.datasets.readers.object_masks import (
     resize_nearest,
     split_of,
 )
+from benchmarks.datasets.readers.vessels import vessel_fold
 from benchmarks.errors import BenchmarkError
 
 OPENCV = [[32, 125, 218, 54], [94, 187, 55, 116], [155, 216, 85, 178]]
@@ -77,10 +78,14 @@ def test_images_of_several_sizes_need_one_and_masks_must_fit(tmp_path: Path) -> 
 def test_standardising_uses_train_alone() -> None:
     bundle = open_bundle("sim_infrared", {"images": 10, "size": 16}, progress=False)
     train, val, test = bundle.folds[0].training.train, bundle.folds[0].training.val, bundle.folds[0].test
-    schema = fold_of(train, val, test, zscore=True)[0].training.schema
+    schema = vessel_fold("stare", (train, val, test), "train", 16, 1)[0].training.schema
     levels = train.columns["image"].astype(float)
     assert schema["centre"] == pytest.approx(levels.mean())
     assert schema["spread"] == pytest.approx(np.mean([image.std() for image in levels]))
+    leaking = vessel_fold("stare", (train, val, test), "upstream", 16, 32)[0].training.schema
+    assert (leaking["centre"], leaking["spread"], leaking["multiple"]) == (98.16558837890625, 52.33002853393555, 32)
+    with pytest.raises(BenchmarkError, match="Did you mean 'train'"):
+        vessel_fold("stare", (train, val, test), "tarin", 16, 1)
     with pytest.raises(BenchmarkError, match="larger than the images"):
         fold_of(train, val, test, crop=17)
 
@@ -151,30 +156,6 @@ def test_an_archive_is_read_wherever_its_folders_are_and_by_its_lists(tmp_path: 
     (tmp_path / "toy.zip").write_text("no archive")
     with pytest.raises(BenchmarkError, match="no zip archive"):
         irstd_archive.read(files, lists="toy")
-
-
-def test_folders_of_an_archive_are_read_and_names_may_repeat_between_them(tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    with zipfile.ZipFile(tmp_path / "sirst_aug.zip", "w") as archive:
-        for part, count in (("trainval", 10), ("test", 3)):
-            for folder in ("images", "masks"):
-                for number in range(count):
-                    buffer = io.BytesIO()
-                    Image.fromarray((random.random((12, 12)) > 0.5).astype(np.uint8) * 255).save(buffer, "PNG")
-                    archive.writestr(f"sirst_aug/{part}/{folder}/{number}.png", buffer.getvalue())
-    fold = sirst_aug.read({"sirst_aug.zip": tmp_path / "sirst_aug.zip"}, size=8)[0]
-    train, val = fold.training.train, fold.training.val
-    assert (len(train), len(val), fold.test.ids.tolist()) == (8, 2, ["test/0", "test/1", "test/2"])
-    assert sorted([*train.ids, *val.ids]) == [f"trainval/{number}" for number in range(10)]
-    assert train.columns["image"].shape == (8, 8, 8)
-    with zipfile.ZipFile(tmp_path / "sirst_aug.zip", "a") as archive:
-        archive.writestr("sirst_aug/test/images/3.png", buffer.getvalue())
-    with pytest.raises(BenchmarkError, match=r"test/images/3\.png and no mask"):
-        sirst_aug.read({"sirst_aug.zip": tmp_path / "sirst_aug.zip"})
-    with zipfile.ZipFile(tmp_path / "sirst_aug.zip", "w") as archive:
-        archive.writestr("readme.txt", "nothing")
-    with pytest.raises(BenchmarkError, match="holds no trainval/images"):
-        sirst_aug.read({"sirst_aug.zip": tmp_path / "sirst_aug.zip"})
 
 
 def test_lists_of_the_community_have_their_published_lengths(mirror: Path) -> None:

@@ -339,9 +339,25 @@ def test_a_missing_input_or_output_folder_is_refused(asked: Refused, refused: Re
     assert "nowhere" in asked(",".join(FIELDS), "0,1,2,3,4,5,1", output="nowhere/out.csv")
 
 
-def test_an_answer_never_replaces_a_folder(asked: Refused, folder: Path) -> None:
-    (folder / "taken").mkdir()
-    assert "taken" in asked(",".join(FIELDS), "0,1,2,3,4,5,1", output="taken")
+def test_answers_in_a_folder_are_named_like_the_input(trained: Path, folder: Path) -> None:
+    clicks(folder / "in.csv")
+    assert predict(trained, "latest", "in.csv", "out.csv") == predict(trained, "latest", "in.csv", "new/") == 0
+    (folder / "there").mkdir()
+    assert predict(trained, "latest", "in.csv", "there") == 0
+    written = [(folder / name).read_text() for name in ("out.csv", "new/in.csv", "there/in.csv")]
+    assert written[0] == written[1] == written[2]
+    assert sorted(path.name for path in (folder / "new").iterdir()) == ["in.csv"]
+
+
+def test_an_answer_never_replaces_a_folder_or_its_question(asked: Refused, folder: Path) -> None:
+    row = (",".join(FIELDS), "0,1,2,3,4,5,1")
+    (folder / "taken/in.csv").mkdir(parents=True)
+    assert "is a folder" in asked(*row, output="taken")
+    assert "is the input itself" in asked(*row, output=".")
+    assert "is the input itself" in asked(*row, output="in.csv")
+    (folder / "file").write_text("old")
+    assert "is a file and no folder" in asked(*row, output="file/")
+    assert (folder / "file").read_text() == "old"
 
 
 def test_a_failed_prediction_leaves_the_old_answer(asked: Refused, folder: Path) -> None:

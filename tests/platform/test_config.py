@@ -258,6 +258,13 @@ def test_every_method_composes_and_reads_all_keys_of_its_file(method: str) -> No
     assert {field.name for field in fields(kind)} == set(spec.settings("method"))
 
 
+def test_a_model_typed_as_method_is_answered_with_what_to_type() -> None:
+    with pytest.raises(BenchmarkError, match="Type method=none model=rpcanet_pp "):
+        RunSpec.of(["task=sparse_object", "method=rpcanet_pp"])
+    with pytest.raises(BenchmarkError, match=r"tophat is a method\. Type method=tophat"):
+        RunSpec.of(["task=sparse_object", "model=tophat"])
+
+
 def test_misfits_are_refused_before_torch_is_imported(tmp_path: Path) -> None:
     """A third-party method that needs what ctr lacks; asked in a process of its own, which tells what it imported."""
     package = tmp_path / "needy-1.dist-info"

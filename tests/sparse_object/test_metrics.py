@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import accuracy_score, f1_score, jaccard_score, precision_score, recall_score, roc_auc_score
 
 from benchmarks.scoring import score
 from benchmarks.sparse_object.metrics import METRICS
@@ -51,6 +51,46 @@ def test_pooled_figures_agree_with_scikit_learn() -> None:
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=1e-6), name
     assert found["tp_px"] + found["fn_px"] == mask.sum()
+
+
+def test_the_authors_tables_of_vessels_are_means_of_images_and_their_spe_is_precision() -> None:
+    probability, mask = noisy()
+    found = values(probability, mask)
+    pairs = [(m.ravel(), p.astype(np.float32).ravel()) for p, m in zip(probability, mask, strict=True)]
+    judges = {"acc": accuracy_score, "sen": recall_score, "spe": precision_score, "f1": f1_score, "iou": jaccard_score}
+    for name, judge in judges.items():
+        expected = np.mean([judge(truth, soft > 0.5) for truth, soft in pairs])
+        assert found[f"upstream_mean_{name}"] == pytest.approx(expected), name
+    assert found["upstream_mean_auc"] == pytest.approx(np.mean([roc_auc_score(*pair) for pair in pairs]))
+    assert found["accuracy"] == pytest.approx(np.mean([accuracy_score(truth, soft > 0.5) for truth, soft in pairs]))
+    assert found["specificity"] > found["upstream_mean_spe"] + 0.2
+
+
+def test_outside_of_the_field_of_view_nothing_counts_but_in_the_upstream_set() -> None:
+    probability, mask = noisy()
+    field = np.zeros(mask.shape, bool)
+    field[:, 2:15, 3:] = True
+    samples = {"probability": probability.astype(np.float32), "mask": mask, "field": field}
+    strict = {metric.name: metric.statistic(samples).value(None) for metric in METRICS}
+    cut = values(probability[:, 2:15, 3:], mask[:, 2:15, 3:])
+    for name in STRICT:
+        if name != "s_measure":  # it weighs places of the whole image
+            assert strict[name] == pytest.approx(cut[name]), name
+    whole = values(probability, mask)
+    for name in whole.keys() - set(STRICT):
+        assert strict[name] == pytest.approx(whole[name]), name
+    assert strict["iou"] != whole["iou"]
+
+
+def test_a_false_alarm_outside_of_the_field_of_view_is_none() -> None:
+    mask, alarm = blank((10, 10, 2, 2))[None], blank((10, 10, 2, 2), (1, 1, 2, 2))[None]
+    field = np.ones(mask.shape, bool)
+    field[:, :5] = False
+    samples = {"probability": alarm.astype(np.float32), "mask": mask.astype(bool), "field": field}
+    assert BY_NAME["fa"].statistic(samples).value(None) == 0
+    assert BY_NAME["iou"].statistic(samples).value(None) == 1
+    del samples["field"]
+    assert BY_NAME["fa"].statistic(samples).value(None) > 0
 
 
 def test_pooled_is_not_the_mean_of_images() -> None:
@@ -193,7 +233,8 @@ def test_matching_agrees_with_its_package() -> None:
 def test_weights_of_the_bootstrap_are_repetitions_of_images() -> None:
     probability, mask = noisy()
     mask[2] = False
-    samples = {"probability": probability.astype(np.float32), "mask": mask}
+    field = np.random.default_rng(3).random(mask.shape) < 0.8
+    samples = {"probability": probability.astype(np.float32), "mask": mask, "field": field}
     weights = np.array([0, 2, 1, 0, 3, 1])
     again = {name: np.repeat(column, weights, axis=0) for name, column in samples.items()}
     for metric in METRICS:

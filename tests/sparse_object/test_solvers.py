@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import median_filter, white_tophat
 
+from benchmarks.datasets.open import open_bundle
 from benchmarks.models.sparse_object.filters import MaxMedian, TopHat, ellipse
-from benchmarks.models.sparse_object.pcp import PCP
+from benchmarks.models.sparse_object.ipi import IPI, merged, patch_image, places
+from benchmarks.models.sparse_object.pcp import PCP, shrink_spectrum
+from benchmarks.sparse_object.targets import by_centroid
 
 ELLIPSE_5 = ["00100", "11111", "11111", "11111", "00100"]
 """OpenCV's element of that name and size."""
@@ -120,3 +125,78 @@ def test_twice_the_image_has_twice_the_parts() -> None:
     once, twice = (PCP().pursue(factor * (lowrank + sparse)[None]) for factor in (1, 2))
     torch.testing.assert_close(2 * once.sparse, twice.sparse, atol=1e-9, rtol=1e-9)
     torch.testing.assert_close(once.gap, twice.gap, atol=1e-9, rtol=1e-6)
+
+
+def test_patches_are_columns_and_cover_the_image() -> None:
+    rows, columns = places(21, 8, 3), places(17, 8, 3)
+    assert (rows, columns) == ([0, 3, 6, 9, 12, 13], [0, 3, 6, 9])
+    data = images()
+    matrix = patch_image(torch.from_numpy(data), 8, rows, columns)
+    assert matrix.shape == (3, 64, 24)
+    third = data[1, rows[2] : rows[2] + 8, columns[1] : columns[1] + 8]
+    np.testing.assert_array_equal(matrix[1, :, 2 * len(columns) + 1], third.ravel())
+
+
+@pytest.mark.parametrize("merge", ["median", "mean"])
+def test_patches_are_put_together_as_pixel_by_pixel(merge: str) -> None:
+    rows, columns = places(12, 5, 2), places(10, 5, 2)
+    patches = torch.from_numpy(np.random.default_rng(5).normal(size=(2, 25, len(rows) * len(columns))))
+    found = merged(patches, (12, 10), 5, rows, columns, merge).numpy()
+    for image, y, x in np.ndindex(2, 12, 10):
+        said = [
+            patches[image, (y - top) * 5 + x - left, i * len(columns) + j].item()
+            for i, top in enumerate(rows)
+            for j, left in enumerate(columns)
+            if 0 <= y - top < 5 and 0 <= x - left < 5
+        ]
+        assert found[image, y, x] == pytest.approx(np.median(said) if merge == "median" else np.mean(said))
+
+
+@pytest.mark.parametrize("shape", [(60, 20), (20, 60), (24, 20)])
+def test_a_spectrum_is_shrunk_as_by_its_decomposition(shape: tuple[int, int]) -> None:
+    data = torch.from_numpy(np.random.default_rng(6).normal(size=(2, *shape)))
+    by = torch.tensor([[5.0], [100.0]], dtype=torch.float64)
+    left, values, right = torch.linalg.svd(data, full_matrices=False)
+    kept = (values - by).clamp(min=0)
+    found, rank = shrink_spectrum(data, by)
+    torch.testing.assert_close(found, (left * kept[:, None]) @ right, atol=1e-10, rtol=1e-9)
+    assert rank.tolist() == (kept > 0).sum(1).tolist()
+    assert rank[1] == 0
+
+
+def planted(size: int = 96) -> tuple[np.ndarray, np.ndarray]:
+    """A background all of whose patches are mixtures of four, and a target of 2 x 2 pixels."""
+    y, x = np.mgrid[:size, :size] / size
+    background = 0.4 + 0.2 * np.sin(5 * x + 3 * y) + 0.2 * y
+    target = np.zeros_like(background)
+    target[40:42, 60:62] = [[0.5, 0.4], [0.3, 0.5]]
+    return background, target
+
+
+def test_patch_image_recovers_a_planted_target_and_nothing_else() -> None:
+    background, target = planted()
+    image = torch.from_numpy(background + target)[None, None]
+    found = IPI(patch=24, step=6, tolerance=1e-9).answer(image)
+    np.testing.assert_allclose(found["probability"][0], target / 0.5, atol=1e-5)
+    assert found["rank"].item() == np.linalg.matrix_rank(
+        patch_image(torch.from_numpy(background)[None], 24, places(96, 24, 6), places(96, 24, 6))[0], 1e-8
+    )
+    assert 0 <= found["gap"].item() < 1e-3
+
+
+def test_patches_larger_than_the_image_are_halved_and_steps_beyond_a_patch_refused() -> None:
+    assert answer(IPI(), images(1, 9, 7)).shape == (1, 9, 7)
+    assert not answer(IPI(), np.zeros((1, 1, 1), np.float32)).any()
+    with pytest.raises(ValueError, match="at most patch"):
+        IPI(patch=5, step=6)
+    with pytest.raises(ValueError, match="median"):
+        IPI(merge="mode")
+
+
+def test_patch_image_finds_real_targets(mirror: Path) -> None:
+    fold = open_bundle("sirst", progress=False).folds[0]
+    rows = slice(0, 1)
+    image = torch.from_numpy(fold.test.columns["image"][rows])[:, None] / 255
+    soft = IPI().answer(image)["probability"].numpy()
+    found = [by_centroid(one > 0.5, mask) for one, mask in zip(soft, fold.test.columns["mask"][rows], strict=True)]
+    assert sum(each.hits for each in found) == sum(each.targets for each in found) > 0

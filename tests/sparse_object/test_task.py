@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from benchmarks import registry
+from benchmarks.datasets.bundle import Split
 from benchmarks.datasets.open import open_bundle
 from benchmarks.errors import BenchmarkError
 from benchmarks.inference import answers, collect
@@ -18,6 +20,7 @@ from benchmarks.solver import NetworkSolver, build
 from benchmarks.sparse_object.crops import flipped, squares
 from benchmarks.sparse_object.metrics import METRICS, pixel_counts, upstream_detections
 from benchmarks.sparse_object.task import SparseObject, soft_iou_loss
+from benchmarks.spec import RunSpec
 
 SCHEMA = {"height": 20, "width": 20, "centre": 40.0, "spread": 50.0, "crop": 0}
 TINY = {"stages": 2, "channels": 4, "sparse_depth": 1, "merge_depth": 1}
@@ -111,8 +114,51 @@ def test_the_side_of_squares_is_the_tasks_where_it_names_one_and_never_larger_th
         SparseObject(positives=1.5)
 
 
+def test_whole_images_get_zeros_to_a_multiple_and_answers_of_their_own_size() -> None:
+    task, batch = SparseObject(), {"image": batch_of()["image"][:, :17, :13]}
+    plain, around = (task.network("rpcanet", TINY, {**SCHEMA, "multiple": multiple}).eval() for multiple in (1, 32))
+    around.load_state_dict(plain.state_dict())
+    seen = []
+    around.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.no_grad():
+        found, own = (task.predict(network, batch)["probability"] for network in (around, plain))
+        by_hand = plain.answer(torch.nn.functional.pad((batch["image"][:, None].float() - 40) / 50, (0, 19, 0, 15)))
+    assert seen[0].shape == (3, 1, 32, 32)
+    assert found.shape == own.shape == (3, 17, 13)
+    torch.testing.assert_close(found, by_hand["probability"][:, :17, :13])
+    assert task.network("tophat", {}, {**SCHEMA, "multiple": 32}).multiple == 1
+
+
+def test_no_solver_sees_the_field_of_view_and_every_sample_keeps_it() -> None:
+    task, batch = SparseObject(), {name: column.numpy() for name, column in batch_of().items()}
+    field = np.ones(batch["mask"].shape, bool)
+    field[:, :, 10:] = False
+    solver = NetworkSolver(task, build(task, "tophat", {}, SCHEMA), SCHEMA)
+    asked: list[set[str]] = []
+    real = solver.predict
+    solver.predict = lambda batch: asked.append(set(batch)) or real(batch)  # type: ignore[method-assign]
+    samples = collect(solver, Split({**batch, "field": field}, np.arange(3), np.arange(3)), task, 2)
+    assert asked == [{"image"}, {"image"}]
+    assert np.array_equal(samples["field"], field)
+    whole = {metric.name: metric.statistic(samples).value(None) for metric in METRICS}
+    del samples["field"]
+    assert whole["fp_px"] < {metric.name: metric.statistic(samples).value(None) for metric in METRICS}["fp_px"]
+
+
+def test_the_official_constants_come_with_their_protocol_unless_typed() -> None:
+    words = ["task=sparse_object", "data=chase_db1", "method=tophat"]
+    assert RunSpec.of(words).data_options["constants"] == "train"
+    official = RunSpec.of([*words, "protocol=upstream"])
+    assert (official.data_options["constants"], official.config["data"]["multiple"]) == ("upstream", 32)
+    assert official.data_fingerprint != RunSpec.of(words).data_fingerprint
+    typed = RunSpec.of([*words, "protocol=upstream", "data.constants=train"])
+    assert (typed.data_options["constants"], typed.data_options["multiple"]) == ("train", 32)
+
+
 @pytest.mark.parametrize("name", [*NETWORKS, *SOLVERS])
 def test_everything_answers_probabilities_of_any_size(name: str) -> None:
+    if name == "unet":
+        pytest.importorskip("segmentation_models_pytorch", reason="the extra `unet` is not installed")
     task = SparseObject()
     network = task.network(name, TINY if name == "rpcanet_pp" else {}, SCHEMA).eval()
     with torch.no_grad():
@@ -139,14 +185,20 @@ def test_a_picture_of_ones_own_is_answered_by_one_of_its_size(tmp_path: Path) ->
     assert found[8:10, 20:22].min() > 150
 
 
-def published(card: str, model: str, rows: slice = slice(None), weights: str = "") -> dict[str, np.ndarray]:
+def published(
+    card: str,
+    model: str,
+    rows: slice | np.ndarray = slice(None),
+    options: dict[str, Any] | None = None,
+    weights: str = "",
+) -> dict[str, np.ndarray]:
     """Test samples as the published weights of a card, its own or another, answer them."""
     from benchmarks.datasets.cache import fetch
     from benchmarks.datasets.card import load_card
 
     described = load_card(weights or card)
     name = described.published[model].file
-    fold, task = open_bundle(card, progress=False).folds[0], SparseObject()
+    fold, task = open_bundle(card, options, progress=False).folds[0], SparseObject()
     network = build(task, model, {}, fold.training.schema)
     task.load_weights(network, fetch(described, files=[name], progress=False)[name])
     return collect(NetworkSolver(task, network, fold.training.schema), fold.test.take(rows), task, 1)
@@ -199,3 +251,16 @@ def test_weights_of_another_data_set_find_a_third_of_the_pixels(mirror: Path) ->
         assert counts[kind].sum() == pytest.approx(pixels, abs=5)
     assert found["iou"] == pytest.approx(0.2763, abs=1e-3)
     assert found["pd"] == pytest.approx(100 * 67 / 109)
+
+
+@pytest.mark.slow
+def test_published_weights_repeat_the_figures_of_vessels(mirror: Path) -> None:
+    """Of four test images, as the official code gives them: its constants, zeros to a multiple of 32, means of images."""
+    rows = np.array([0, 2, 5, 7])
+    samples = published("chase_db1", "rpcanet", rows, {"constants": "upstream", "multiple": 32})
+    assert samples["id"].tolist() == ["11L", "12L", "13R", "14R"]
+    found = {metric.name: metric.statistic(samples).value(None) for metric in METRICS}
+    expected = {"acc": 0.9704, "sen": 0.7997, "spe": 0.7448, "auc": 0.9536, "f1": 0.7708, "iou": 0.6277}
+    for name, value in expected.items():
+        assert found[f"upstream_mean_{name}"] == pytest.approx(value, abs=1e-3), name
+    assert found["specificity"] == pytest.approx(0.9818, abs=1e-3)
