@@ -13,7 +13,7 @@ from benchmarks.leaderboard.report.svg import RIGHT, WIDTH, axis, drawing, shape
 NAMES = 270
 """Units for the names on the left."""
 
-LETTERS = 41
+LETTERS = 36
 LINE = 24
 HEAD = 30
 
