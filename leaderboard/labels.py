@@ -27,6 +27,7 @@ WHERE = frozenset(
 
 RANK = "method.rank"
 BUDGET = "method.budget"
+WEIGHTS = "weights"
 OTHER_SIZES = frozenset(
     {
         RANK,
@@ -45,20 +46,27 @@ OTHER_SIZES = frozenset(
 def labels(records: Sequence[Record], hidden: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
     """For each record its method with the settings that differ among its rows of that model, and all settings.
 
-    Settings named in `hidden` stay out of the first. A row with a budget is named by it and not by a rank, and is told
-    from other rows with a budget by a rank only where theirs differ.
+    Where rows of a model start from several weights, each also says from which. Settings named in `hidden` stay out of the
+    first. A row with a budget is named by it and not by a rank, and is told from other rows with a budget by a rank only where
+    theirs differ.
     """
     flat = [settings_read(record.config) for record in records]
     rivals: dict[tuple[str, str | None], list[dict[str, Any]]] = defaultdict(list)
     for record, settings in zip(records, flat, strict=True):
         rivals[record.method, record.model].append(settings)
     differing = {group: _differing(settings) for group, settings in rivals.items()}
+    started: dict[str | None, set[str]] = defaultdict(set)
+    for record, settings in zip(records, flat, strict=True):
+        if settings.get(WEIGHTS) is not None:
+            started[record.model].add(settings[WEIGHTS])
     found = []
     for record, settings in zip(records, flat, strict=True):
         names, names_of_budgets, names_of_others = differing[record.method, record.model]
         has_budget = settings.get(BUDGET) is not None
         sizes = names_of_budgets if has_budget else names_of_others
         own = [name for name in names if name != BUDGET and (name not in OTHER_SIZES or name in sizes)]
+        if len(started[record.model]) > 1 and settings.get(WEIGHTS) is not None and WEIGHTS not in own:
+            own.append(WEIGHTS)
         # The budget or the rank is what readers of a table on low-rank methods ask for first.
         if has_budget:
             own.insert(0, BUDGET)

@@ -75,3 +75,12 @@ def test_what_adapts_is_told_apart_by_how_it_is_fine_tuned():
     for row, rate in zip(rows, (1e-4, 1e-3), strict=True):
         row.config |= {"finetune": {"learning_rate": rate}}
     assert names(*rows) == ["lora finetune.learning_rate=0.0001", "lora finetune.learning_rate=0.001"]
+
+
+def test_rows_of_one_model_say_which_of_several_weights_they_start_from():
+    rows = [record("none"), record("none"), record("lora", rank=4), record(rank=8), record("continued")]
+    for row, weights in zip(rows, ("a", "b", "b", "a", None), strict=True):
+        row.config |= {"weights": weights}
+    expected = ["none weights=a", "none weights=b", "lora rank=4 weights=b", "svd rank=8 weights=a", "continued"]
+    assert names(*rows) == expected
+    assert names(*rows[2:3]) == ["lora rank=4"]
