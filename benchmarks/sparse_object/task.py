@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from benchmarks.datasets.bundle import Fold, Split
+from benchmarks.errors import BenchmarkError
 from benchmarks.models.sparse_object.build import NETWORKS, build
+from benchmarks.models.sparse_object.fused import fuse
 from benchmarks.solver import Solver
 from benchmarks.sparse_object.crops import flipped, squares
 from benchmarks.sparse_object.metrics import METRICS, UNIT
@@ -75,6 +77,13 @@ class SparseObject(Task):
         generator = torch.Generator().manual_seed(0)
         shape = (size, schema["height"], schema["width"])
         return {"image": torch.randint(256, shape, generator=generator, dtype=torch.uint8)}
+
+    def exported(self, network: nn.Module) -> nn.Module:
+        """Normalisation and gates merged, wide kernels by Fourier transforms, where the network has such a form (see `fuse`)."""
+        try:
+            return fuse(network)
+        except BenchmarkError:
+            return network
 
     def load_weights(self, network: nn.Module, path: Path) -> None:
         from benchmarks.models.sparse_object.published import load_published
