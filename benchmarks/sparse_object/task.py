@@ -18,6 +18,7 @@ from benchmarks.models.sparse_object.fused import fuse
 from benchmarks.solver import Solver
 from benchmarks.sparse_object.crops import flipped, squares
 from benchmarks.sparse_object.metrics import METRICS, UNIT
+from benchmarks.sparse_object.supervision import earlier_objects, nuclear_share, stages_of
 from benchmarks.task import Batch, Outputs, Task
 
 UNSCALED = {"centre": 0.0, "spread": 255.0}
@@ -38,16 +39,25 @@ class SparseObject(Task):
     """Objects `mask` [n, h, w] in images `image` uint8 [n, h, w].
 
     Networks see (level - centre) / spread, with constants of the data set. With `flips`, training images are mirrored in
-    both directions and transposed at random. `fidelity` is the weight of the reconstruction in the loss.
+    both directions and transposed at random. `fidelity` is the weight of the reconstruction in the loss. Of unfolded networks
+    more may be asked: objects of the stage before the last count `deep_supervision` as much as its own, those before that the
+    square of it, and so on; `lowrank_penalty` is the weight of the share of full rank of the backgrounds, the mean over stages.
     """
 
     metrics = METRICS
     unit = UNIT
     target_names = ("mask",)
 
-    def __init__(self, flips: bool = True, fidelity: float = 0.01) -> None:
+    def __init__(
+        self,
+        flips: bool = True,
+        fidelity: float = 0.01,
+        deep_supervision: float = 0.0,
+        lowrank_penalty: float = 0.0,
+    ) -> None:
         super().__init__()
         self.flips, self.fidelity = flips, fidelity
+        self.deep_supervision, self.lowrank_penalty = deep_supervision, lowrank_penalty
 
     def network(self, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:
         network = build(model, **settings)
@@ -58,15 +68,24 @@ class SparseObject(Task):
         return network.to(memory_format=torch.channels_last)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """One less the soft IoU of each image, averaged, and the error of the reconstruction."""
+        """One less the soft IoU of each image, averaged, the error of the reconstruction, and what is asked of stages."""
         seen = cast(Segmenter, network)
         image, mask = scaled(seen, batch["image"]), batch["mask"][:, None].to(torch.float32)
         if seen.crop:
             image, mask = squares(image, mask, seen.crop)
         if self.flips:
             image, mask = flipped(image, mask)
-        objects, reconstruction = network(image)
-        return soft_iou_loss(objects, mask) + self.fidelity * mse_loss(reconstruction, image)
+        if not (self.deep_supervision or self.lowrank_penalty):
+            objects, reconstruction = network(image)
+            return soft_iou_loss(objects, mask) + self.fidelity * mse_loss(reconstruction, image)
+        stages = stages_of(network, image)
+        loss = soft_iou_loss(stages[-1].objects, mask) + self.fidelity * mse_loss(stages[-1].image, image)
+        if self.deep_supervision:
+            loss = loss + earlier_objects(stages, self.deep_supervision, lambda objects: soft_iou_loss(objects, mask))
+        if self.lowrank_penalty:
+            shares = torch.stack([nuclear_share(stage.background) for stage in stages])
+            loss = loss + self.lowrank_penalty * shares.mean()
+        return loss
 
     def predict(self, network: nn.Module, batch: Batch) -> Outputs:
         seen = cast(Segmenter, network)
