@@ -29,7 +29,7 @@ class FusedRPCANet(nn.Module):
     def __init__(self, network: RPCANet | RPCANetPlusPlus) -> None:
         super().__init__()
         self.network = network
-        for name in ("centre", "spread", "crop"):
+        for name in ("centre", "spread", "crop", "multiple"):
             if hasattr(network, name):
                 setattr(self, name, getattr(network, name))
         self.to(memory_format=torch.channels_last)
