@@ -46,11 +46,13 @@ def interpret(network: nn.Module, image: torch.Tensor) -> list[StageReport]:
 
 def _report(background: torch.Tensor, objects: torch.Tensor) -> StageReport:
     plain, rectified = torch.linalg.svdvals(torch.stack((background, background.clamp(min=0))).double()).cpu().numpy()
-    scale_free = np.array([of_singular_values(values) for values in plain])
+    energy_rank, effective_rank, nuclear = np.mean([of_singular_values(values) for values in plain], 0).tolist()
     positive = objects.clamp(min=0).cpu().numpy()
     shares = (positive > 0).mean((1, 2))
     return StageReport(
-        *map(float, scale_free.mean(0)),
+        energy_rank,
+        effective_rank,
+        nuclear,
         float(np.mean([hoyer_sparsity(each) for each in positive])),
         rectified[:, :LEADING].mean(0),
         rectified[:, :LEADING].std(0),
