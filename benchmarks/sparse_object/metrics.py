@@ -163,6 +163,15 @@ def structure(samples: Samples) -> Statistic:
     return mean_of(np.array([structure_measure(soft, mask) for soft, mask in pairs]))
 
 
+def structure_of_levels(samples: Samples) -> Statistic:
+    """The structure measure of maps that were rounded to 256 gray levels, as those are that come from image files.
+
+    Published figures are of such maps. It matters where a network is sure: a quarter of the image without objects counts 1 if
+    the map is zero there and 0 if it is uneven and nearly so, and rounding makes zeros of probabilities below 1/510.
+    """
+    return structure({**samples, "probability": np.rint(255 * samples["probability"].astype(np.float64)) / 255})
+
+
 def area_under_curve(samples: Samples, everywhere: bool = False) -> Statistic:
     """AUC of each image's pixels, averaged over the images that have both kinds of them.
 
@@ -246,6 +255,8 @@ METRICS = (
            perfect=0.0),
     Metric("s_measure", 1, "", "max", "mean_of_samples", structure, "Structure measure (Fan et al. 2017)", SHARE,
            perfect=1.0),
+    Metric("upstream_s_measure", 1, "", "max", "mean_of_samples", structure_of_levels,
+           "Structure measure of the soft map in 256 gray levels", SHARE, perfect=1.0),
     Metric("tp_px", 1, "px", "max", "pooled", partial(counted, kind="tp"), "Object pixels detected", COUNT,
            intervals=False),
     Metric("fp_px", 1, "px", "min", "pooled", partial(counted, kind="fp"), "Other pixels detected", COUNT,

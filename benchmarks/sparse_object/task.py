@@ -14,10 +14,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 from benchmarks.datasets.bundle import Fold, Split
 from benchmarks.errors import BenchmarkError
 from benchmarks.models.sparse_object.build import NETWORKS, build
+from benchmarks.models.sparse_object.fused import fuse
 from benchmarks.models.sparse_object.padding import padded
 from benchmarks.solver import Solver
 from benchmarks.sparse_object.crops import flipped, squares
 from benchmarks.sparse_object.metrics import METRICS, THRESHOLD, UNIT
+from benchmarks.sparse_object.supervision import earlier_objects, nuclear_share, stages_of
 from benchmarks.task import Batch, Outputs, Task
 
 UNSCALED: dict[str, Any] = {"centre": 0.0, "spread": 255.0}
@@ -44,7 +46,10 @@ class SparseObject(Task):
     Networks see (level - centre) / spread, with constants of the data set. With `flips`, training images are mirrored in
     both directions and transposed at random; they are cut to squares of `crop` pixels (0: of what the data set says), of
     which a share of `positives` is laid around a pixel of an object. In the loss, `fidelity` is the weight of the
-    reconstruction and `bce` that of the cross entropy of all pixels. These settings are about training alone.
+    reconstruction and `bce` that of the cross entropy of all pixels. Of unfolded networks more may be asked: objects of the
+    stage before the last count `deep_supervision` as much as its own, those before that the square of it, and so on;
+    `lowrank_penalty` is the weight of the share of full rank of the backgrounds, the mean over stages. These settings are
+    about training alone.
     """
 
     metrics = METRICS
@@ -52,7 +57,14 @@ class SparseObject(Task):
     target_names = ("mask", "field")
 
     def __init__(
-        self, flips: bool = True, fidelity: float = 0.01, bce: float = 0.0, crop: int = 0, positives: float = 0.5
+        self,
+        flips: bool = True,
+        fidelity: float = 0.01,
+        bce: float = 0.0,
+        crop: int = 0,
+        positives: float = 0.5,
+        deep_supervision: float = 0.0,
+        lowrank_penalty: float = 0.0,
     ) -> None:
         super().__init__()
         if not 0 <= positives <= 1 or min(fidelity, bce, crop) < 0:
@@ -61,6 +73,7 @@ class SparseObject(Task):
                 "three are 0 or more, and positives is a share from 0 to 1."
             )
         self.flips, self.fidelity, self.bce, self.crop, self.positives = flips, fidelity, bce, crop, positives
+        self.deep_supervision, self.lowrank_penalty = deep_supervision, lowrank_penalty
 
     def network(self, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:
         network = build(model, **settings)
@@ -76,18 +89,27 @@ class SparseObject(Task):
         return network.to(memory_format=torch.channels_last)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """One less the soft IoU of each image, averaged, the cross entropy, and the error of a reconstruction if there is one."""
+        """One less the soft IoU of each image, averaged, and what else the settings weigh."""
         seen = cast(Segmenter, network)
         image, mask = scaled(seen, batch["image"]), batch["mask"][:, None].to(torch.float32)
         if seen.crop:
             image, mask = squares(image, mask, seen.crop, self.positives)
         if self.flips:
             image, mask = flipped(image, mask)
-        objects, reconstruction = network(image)
+        staged = self.deep_supervision or self.lowrank_penalty
+        stages = stages_of(network, image) if staged else []
+        objects, reconstruction = (stages[-1].objects, stages[-1].image) if staged else network(image)
         loss = soft_iou_loss(objects, mask)
         if self.bce:
             loss = loss + self.bce * binary_cross_entropy_with_logits(objects, mask)
-        return loss if reconstruction is None else loss + self.fidelity * mse_loss(reconstruction, image)
+        if reconstruction is not None:
+            loss = loss + self.fidelity * mse_loss(reconstruction, image)
+        if self.deep_supervision:
+            loss = loss + earlier_objects(stages, self.deep_supervision, lambda objects: soft_iou_loss(objects, mask))
+        if self.lowrank_penalty:
+            shares = torch.stack([nuclear_share(stage.background) for stage in stages])
+            loss = loss + self.lowrank_penalty * shares.mean()
+        return loss
 
     def predict(self, network: nn.Module, batch: Batch) -> Outputs:
         seen = cast(Segmenter, network)
@@ -100,6 +122,13 @@ class SparseObject(Task):
         generator = torch.Generator().manual_seed(0)
         shape = (size, schema["height"], schema["width"])
         return {"image": torch.randint(256, shape, generator=generator, dtype=torch.uint8)}
+
+    def exported(self, network: nn.Module) -> nn.Module:
+        """Normalisation and gates merged, wide kernels by Fourier transforms, where the network has such a form (see `fuse`)."""
+        try:
+            return fuse(network)
+        except BenchmarkError:
+            return network
 
     def load_weights(self, network: nn.Module, path: Path) -> None:
         from benchmarks.models.sparse_object.published import load_published

@@ -10,6 +10,7 @@ from torch import nn
 
 from benchmarks import errors
 from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.fft_conv import FFTConv2d
 from benchmarks.models.lowrank.conv import LowRankConv2d, compressible
 from benchmarks.models.lowrank.hashing import HashFieldEmbedding
 from benchmarks.models.lowrank.int8 import Int8FieldEmbedding
@@ -47,7 +48,9 @@ def linear_units(network: nn.Module, keep_dense: Iterable[str] = ()) -> dict[str
 
 def conv_units(network: nn.Module, keep_dense: Iterable[str] = ()) -> dict[str, nn.Conv2d]:
     """The convolutions over images that may be compressed, by name, under the same conditions; none with groups."""
-    return {name: conv for name, conv in _of_type(network, nn.Conv2d, tuple(keep_dense)) if compressible(conv)}
+    found = [pair for kind in (nn.Conv2d, FFTConv2d) for pair in _of_type(network, kind, tuple(keep_dense))]
+    order = {name: place for place, (name, _) in enumerate(network.named_modules())}
+    return {name: conv for name, conv in sorted(found, key=lambda pair: order[pair[0]]) if compressible(conv)}
 
 
 def whole_linear_units(network: nn.Module) -> dict[str, nn.Linear]:

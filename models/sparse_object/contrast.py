@@ -5,10 +5,15 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from benchmarks import errors
+from benchmarks.models.fft_conv import FFTConv2d
 from benchmarks.models.lowrank.conv import LowRankConv2d
+from benchmarks.models.lowrank.svd import svd_conv
 from benchmarks.models.sparse_object.blocks import Norm, conv3
 
 KERNEL = 17
+DCPM = ("direct", "fft", "lowrank")
+"""How the wide kernel is applied. The first two are one function with one state dict."""
 
 
 class ChannelAttention(nn.Module):
@@ -35,17 +40,33 @@ class Contrast(nn.Module):
     """theta (W1 x) - W x, where W is 17 x 17, W1 (1 x 1) its sum over places, and theta a weight of each channel.
 
     On an image without contrast and with theta = 1 it is zero away from the edges. W1 is summed anew at every call and
-    shares the gradient of W.
+    shares the gradient of W. `dcpm=lowrank` has W of `rank` channels and a mixture of these.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, dcpm: str = "direct", rank: int = 8) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, KERNEL, padding=KERNEL // 2, bias=False)
+        self.conv = wide_conv(channels, dcpm, rank)
         self.attn = ChannelAttention(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         centre = nn.functional.conv2d(x, kernel_sum(self.conv))
         return self.attn(x) * centre - self.conv(x)
+
+
+def wide_conv(channels: int, dcpm: str, rank: int) -> nn.Module:
+    """The 17 x 17 convolution in one of the ways of DCPM; `rank` counts for `lowrank` alone, from 1 to `channels`."""
+    if dcpm not in DCPM:
+        raise errors.unknown("dcpm", dcpm, DCPM)
+    if dcpm == "direct":
+        return nn.Conv2d(channels, channels, KERNEL, padding=KERNEL // 2, bias=False)
+    if dcpm == "fft":
+        return FFTConv2d(channels, channels, KERNEL, bias=False)
+    if not 1 <= rank <= channels:
+        raise errors.BenchmarkError(
+            f"dcpm_rank={rank} is not possible with channels={channels}: give a rank from 1 to {channels}, "
+            f"as model.dcpm_rank={max(1, channels // 4)}."
+        )
+    return LowRankConv2d(channels, channels, rank, (KERNEL, KERNEL), padding=(KERNEL // 2,) * 2, bias=False)
 
 
 def kernel_sum(conv: nn.Module) -> torch.Tensor:
@@ -56,13 +77,28 @@ def kernel_sum(conv: nn.Module) -> torch.Tensor:
     return conv.weight.sum((2, 3), keepdim=True)
 
 
-def contrast_prior(channels: int) -> nn.Sequential:
+def contrast_prior(channels: int, dcpm: str = "direct", rank: int = 8) -> nn.Sequential:
     """[n, 1, h, w] -> [n, 1, h, w]; statistics of the attention need two images or more, or stay (see `Norm`)."""
     return nn.Sequential(
         conv3(1, channels),
         nn.ReLU(inplace=True),
-        Contrast(channels),
+        Contrast(channels, dcpm, rank),
         nn.BatchNorm2d(channels),
         nn.LeakyReLU(0.1, inplace=True),
         conv3(channels, 1),
     )
+
+
+def factorised(state: dict[str, torch.Tensor], network: nn.Module) -> dict[str, torch.Tensor]:
+    """A state dict as published -> that of `network`, whose low-rank contrast kernels become the SVD of the dense ones."""
+    made = dict(state)
+    for name, module in network.named_modules():
+        weight = state.get(f"{name}.conv.weight")
+        if isinstance(module, Contrast) and isinstance(module.conv, LowRankConv2d) and weight is not None:
+            if weight.shape != module.conv.kernel().shape:
+                continue
+            dense = nn.Conv2d(weight.shape[1], weight.shape[0], KERNEL, padding=KERNEL // 2, bias=False)
+            dense.weight = nn.Parameter(made.pop(f"{name}.conv.weight").to(torch.float32))
+            small = svd_conv(dense).truncate(module.conv.up.in_channels)
+            made |= {f"{name}.conv.{key}": value for key, value in small.state_dict().items()}
+    return made

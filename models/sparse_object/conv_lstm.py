@@ -20,6 +20,7 @@ class ConvLSTM(nn.Module):
 
     def __init__(self, channels: int, first: bool, unused: bool = False) -> None:
         super().__init__()
+        self.first = first
         gates = "ioj" if first and not unused else "fioj"
         for name in [f"x{gate}" for gate in gates] + [f"h{gate}" for gate in gates if unused or not first]:
             self.add_module(f"conv_{name}", conv3(channels, channels))

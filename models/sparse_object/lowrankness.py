@@ -18,7 +18,11 @@ class LowRankness(NamedTuple):
 
 def low_rankness(image: np.ndarray, energy: float = 0.99) -> LowRankness:
     """The measures of a matrix [h, w]; zeros have rank 0. A factor of the image changes nothing."""
-    values = np.linalg.svd(image.astype(np.float64), compute_uv=False)
+    return of_singular_values(np.linalg.svd(image.astype(np.float64), compute_uv=False), energy)
+
+
+def of_singular_values(values: np.ndarray, energy: float = 0.99) -> LowRankness:
+    """The measures of a matrix by its singular values in descending order."""
     if values[0] == 0:
         return LowRankness(0, 0.0, 0.0)
     values = values / values[0]

@@ -9,13 +9,15 @@ import torch
 from torch import nn
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.models.sparse_object.contrast import factorised
 from benchmarks.models.sparse_object.rpcanet_pp import with_unused, without_unused
 
 
 def load_published(network: nn.Module, path: Path) -> None:
     """Fills `network` strictly with a .pkl or .pt file; no code of the file is run.
 
-    Parameters of the first stage that never act may be there or not. Anything else that does not fit raises BenchmarkError
+    Parameters of the first stage that never act may be there or not. A network with `dcpm=lowrank` takes the best
+    approximations of dense kernels. Anything else that does not fit raises BenchmarkError
     and leaves the network as it was.
     """
     try:
@@ -24,7 +26,7 @@ def load_published(network: nn.Module, path: Path) -> None:
     except (RuntimeError, pickle.UnpicklingError, EOFError, AttributeError) as error:
         raise BenchmarkError(f"{path} holds no plain state dict of tensors: {str(error).splitlines()[0]}") from error
     has_unused = with_unused({}, network)
-    state = with_unused(state, network) if has_unused else without_unused(state)
+    state = factorised(with_unused(state, network) if has_unused else without_unused(state), network)
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     sizes = {name: tuple(value.shape) for name, value in state.items()}
     wrong = sorted(name for name in wanted.keys() | sizes.keys() if wanted.get(name) != sizes.get(name))

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from benchmarks.models.sparse_object.blocks import Merge, initialise, narrow, stack
+from benchmarks.models.sparse_object.checkpointing import recomputed
 
 
 class Decomposition(NamedTuple):
@@ -65,7 +66,8 @@ class Stage(nn.Module):
 class RPCANet(nn.Module):
     """Images [n, 1, h, w] of any size -> the last stage's objects (logits) and reconstruction, [n, 1, h, w] each.
 
-    Stages share no weights, and the image itself enters the first of them alone. 679,896 parameters as published.
+    Stages share no weights, and the image itself enters the first of them alone. 679,896 parameters as published. With
+    `checkpoint` training computes every stage twice and holds the inside of one at a time.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class RPCANet(nn.Module):
         lowrank_depth: int = 3,
         sparse_depth: int = 6,
         merge_depth: int = 3,
+        checkpoint: bool = False,
     ) -> None:
         super().__init__()
         if min(stages, channels) < 1 or min(lowrank_depth, sparse_depth, merge_depth) < 0:
             raise ValueError("stages and channels must be 1 or more, depths 0 or more")
         self.decos = nn.ModuleList(Stage(channels, lowrank_depth, sparse_depth, merge_depth) for _ in range(stages))
+        self.checkpoint = checkpoint
         self.keep_dense = narrow(self)
         initialise(self)
 
@@ -87,7 +91,8 @@ class RPCANet(nn.Module):
         """What every stage makes of the image."""
         found = [Decomposition(image, torch.zeros_like(image), image)]
         for stage in self.decos:
-            found.append(stage(found[-1].image, found[-1].objects))
+            state = (found[-1].image, found[-1].objects)
+            found.append(recomputed(stage, *state) if self.checkpoint and self.training else stage(*state))
         return found[1:]
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from benchmarks.models.sparse_object.blocks import Merge, conv3, initialise, narrow, stack
+from benchmarks.models.sparse_object.checkpointing import recomputed
 from benchmarks.models.sparse_object.contrast import contrast_prior
 from benchmarks.models.sparse_object.conv_lstm import ConvLSTM, State
 from benchmarks.models.sparse_object.rpcanet import Decomposition
@@ -29,7 +30,7 @@ class Residual(nn.Module):
         self.conv2 = conv3(channels, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.conv2(torch.relu(self.conv1(x)))
+        return x + self.conv2(torch.relu_(self.conv1(x)))
 
 
 class MemoryLowRank(nn.Module):
@@ -52,11 +53,11 @@ class MemoryLowRank(nn.Module):
 class ContrastSparse(nn.Module):
     """OEM with the contrast prior w: T = x - epsilon g(x + w(x)) with x = T + D - B."""
 
-    def __init__(self, channels: int, depth: int) -> None:
+    def __init__(self, channels: int, depth: int, dcpm: str, dcpm_rank: int) -> None:
         super().__init__()
         self.epsilon = nn.Parameter(torch.tensor([0.01]))
         self.convs = stack(channels, depth, norm=False)
-        self.contrast = contrast_prior(channels)
+        self.contrast = contrast_prior(channels, dcpm, dcpm_rank)
 
     def forward(self, image: torch.Tensor, background: torch.Tensor, objects: torch.Tensor) -> torch.Tensor:
         x = objects + image - background
@@ -66,10 +67,12 @@ class ContrastSparse(nn.Module):
 class MemoryStage(nn.Module):
     """Background and state, then objects, then the image that the next stage starts from."""
 
-    def __init__(self, channels: int, sparse_depth: int, merge_depth: int, first: bool, unused: bool) -> None:
+    def __init__(
+        self, channels: int, sparse_depth: int, merge_depth: int, first: bool, unused: bool, dcpm: str, dcpm_rank: int
+    ) -> None:
         super().__init__()
         self.lowrank = MemoryLowRank(channels, first, unused)
-        self.sparse = ContrastSparse(channels, sparse_depth)
+        self.sparse = ContrastSparse(channels, sparse_depth, dcpm, dcpm_rank)
         self.merge = Merge(channels, merge_depth)
 
     def forward(self, before: Decomposition, state: State | None) -> tuple[Decomposition, State]:
@@ -82,7 +85,9 @@ class RPCANetPlusPlus(nn.Module):
     """Images [n, 1, h, w] of any size -> the last stage's objects (logits) and reconstruction, [n, 1, h, w] each.
 
     With `unused` it has the parameters of published weights (1,480,791, 2,961,582 and 4,442,373 at 3, 6 and 9 stages),
-    46,240 of which never act; without, it is the same function.
+    46,240 of which never act; without, it is the same function. `dcpm` says how the 17 x 17 kernels are applied: `direct` and
+    `fft` are the same function too, `lowrank` has kernels of `dcpm_rank` channels and a mixture of these. With `checkpoint`
+    training computes every stage twice and holds the inside of one at a time.
     """
 
     def __init__(
@@ -92,13 +97,18 @@ class RPCANetPlusPlus(nn.Module):
         sparse_depth: int = 6,
         merge_depth: int = 3,
         unused: bool = False,
+        dcpm: str = "direct",
+        dcpm_rank: int = 8,
+        checkpoint: bool = False,
     ) -> None:
         super().__init__()
         if min(stages, channels) < 1 or min(sparse_depth, merge_depth) < 0:
             raise ValueError("stages and channels must be 1 or more, depths 0 or more")
         self.decos = nn.ModuleList(
-            MemoryStage(channels, sparse_depth, merge_depth, index == 0, unused) for index in range(stages)
+            MemoryStage(channels, sparse_depth, merge_depth, index == 0, unused, dcpm, dcpm_rank)
+            for index in range(stages)
         )
+        self.checkpoint = checkpoint
         self.keep_dense = narrow(self)
         initialise(self)
 
@@ -107,7 +117,8 @@ class RPCANetPlusPlus(nn.Module):
         found = [Decomposition(image, torch.zeros_like(image), image)]
         state: State | None = None
         for stage in self.decos:
-            made, state = stage(found[-1], state)
+            inputs = (found[-1], state)
+            made, state = recomputed(stage, *inputs) if self.checkpoint and self.training else stage(*inputs)
             found.append(made)
         return found[1:]
 

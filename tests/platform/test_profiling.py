@@ -17,6 +17,7 @@ from benchmarks import profiling
 from benchmarks.ctr.task import CTR
 from benchmarks.datasets.bundle import Split
 from benchmarks.models.embedding import FieldEmbedding
+from benchmarks.models.fft_conv import FFTConv2d
 from benchmarks.models.lowrank.int8 import Int8FieldEmbedding
 from benchmarks.models.lowrank.layers import LowRankLinear
 from benchmarks.models.lowrank.surgery import replace_module
@@ -53,6 +54,30 @@ def rows(features: int, n: int = 100) -> Split:
 
 def flops(network: nn.Module, features: int, n: int = 100) -> int:
     return count_flops(NetworkSolver(Plain(), network, {}), rows(features, n), Plain()).value
+
+
+class OfImages(Plain):
+    """`x` [batch, channels, height, width] through a network."""
+
+    latency_batches = (2,)
+
+
+def test_fourier_transforms_and_complex_products_are_counted_under_a_convention_that_says_so() -> None:
+    direct, fourier = (kind(3, 5, 17, padding=8, bias=False) for kind in (nn.Conv2d, same_by_fourier))
+    images = Split({"x": np.zeros((2, 3, 40, 40), np.float32)}, np.arange(2), np.arange(2))
+    plain, counted = (
+        count_flops(NetworkSolver(OfImages(), network.eval(), {}), images, OfImages()) for network in (direct, fourier)
+    )
+    assert plain.value == 2 * 5 * 3 * 17**2 * 40**2
+    assert "Fourier" not in plain.convention
+    # One tile of 64 x 64 an image: 3 channels there, 8 real operations for each of 64 x 33 frequencies, 5 channels back.
+    assert counted.value == 2.5 * 64**2 * 12 * (3 + 5) + 8 * 64 * 33 * 3 * 5
+    assert counted.convention.startswith(plain.convention)
+    assert "Fourier transforms" in counted.convention
+
+
+def same_by_fourier(*args: int, padding: int, bias: bool) -> nn.Module:
+    return FFTConv2d(*args, bias=bias)
 
 
 def test_a_shared_tensor_counts_once() -> None:

@@ -209,6 +209,21 @@ def test_the_structure_measure_agrees_with_its_package() -> None:
         # The package stretches every map from its smallest to its largest value first.
         stretched = (levels - float(levels.min())) / (float(levels.max()) - levels.min())
         assert structure_measure(stretched, truth) == pytest.approx(measure.get_results()["sm"], abs=1e-6)
+        measure = py_sod_metrics.Smeasure()
+        measure.step(soft, truth, normalize=False)
+        assert structure_measure(soft, truth) == pytest.approx(measure.get_results()["sm"], abs=1e-12)
+
+
+def test_rounding_to_gray_levels_is_what_moves_the_structure_measure_of_a_sure_network() -> None:
+    """A part without objects is flawless where the map is zero, and worthless where it is uneven and nearly so."""
+    mask = blank((2, 2, 4, 4), (16, 16, 4, 4))[None]
+    nearly = np.abs(mask - 1e-6 * np.random.default_rng(0).random(mask.shape))
+    found, clean = values(nearly, mask), values(mask, mask)
+    assert clean["s_measure"] == clean["upstream_s_measure"] == pytest.approx(1, abs=1e-6)
+    assert found["upstream_s_measure"] == pytest.approx(1, abs=1e-6)
+    assert found["s_measure"] < 0.8
+    coarse = values(np.rint(255 * noisy()[0]) / 255, noisy()[1])
+    assert coarse["upstream_s_measure"] == pytest.approx(coarse["s_measure"], abs=1e-6)
 
 
 def test_matching_agrees_with_its_package() -> None:
