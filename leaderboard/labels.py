@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.leaderboard.record import Record
+from benchmarks.settings import LATER
 
 DESCRIPTIVE = frozenset(
     {
@@ -54,6 +55,8 @@ def labels(records: Sequence[Record], hidden: frozenset[str] = frozenset()) -> l
     rivals: dict[tuple[str, str | None], list[dict[str, Any]]] = defaultdict(list)
     for record, settings in zip(records, flat, strict=True):
         rivals[record.method, record.model].append(settings)
+    for group in rivals.values():
+        _fill_in(group)
     differing = {group: _differing(settings) for group, settings in rivals.items()}
     started: dict[str | None, set[str]] = defaultdict(set)
     for record, settings in zip(records, flat, strict=True):
@@ -77,6 +80,14 @@ def labels(records: Sequence[Record], hidden: frozenset[str] = frozenset()) -> l
         every = [f"{name}={plain(value)}" for name, value in settings.items() if name.startswith("method.")]
         found.append((" ".join([record.method, *shown]), ", ".join(every)))
     return found
+
+
+def _fill_in(rivals: Sequence[dict[str, Any]]) -> None:
+    """Gives older rows the settings of their method or model that came later, at the value that they were made with."""
+    later = {name for settings in rivals for name in settings if name in LATER and _is_own(name)}
+    for settings in rivals:
+        for name in later - settings.keys():
+            settings[name] = LATER[name]
 
 
 def _differing(rivals: Sequence[Mapping[str, Any]]) -> tuple[list[str], frozenset[str], frozenset[str]]:

@@ -22,6 +22,7 @@ from benchmarks.leaderboard.statistics.equal_size import (
 )
 from benchmarks.leaderboard.statistics.hierarchical import hierarchical_interval
 from benchmarks.leaderboard.statistics.size_curve import SizePoint, area
+from benchmarks.settings import LATER
 
 CONTROL = "small_dim"
 """The method whose curve the others are judged by: a narrower network of the same size, trained from scratch."""
@@ -136,7 +137,12 @@ def _curve_set(base: Row, rows: Sequence[Row], direction: Direction) -> CurveSet
 
 
 def _all_but_the_budget(row: Row) -> tuple[Any, ...]:
-    settings = {name: value for name, value in settings_read(row.record.config).items() if name != BUDGET}
+    absent = object()
+    settings = {
+        name: value
+        for name, value in settings_read(row.record.config).items()
+        if name != BUDGET and LATER.get(name, absent) != value
+    }
     return (row.method, row.record.method_version, row.model, canonical_hash(settings))
 
 

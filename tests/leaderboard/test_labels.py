@@ -70,6 +70,12 @@ def test_a_shared_setting_tells_no_rows_apart_that_were_made_before_it_was_there
     assert names(*rows)[:2] == ["none weights=a", "none task.crop=96 weights=a"]
 
 
+def test_a_setting_that_came_later_tells_no_rows_apart_at_the_value_that_older_ones_were_made_with():
+    older, newer, other = record(rank=4), record(rank=4, latency_batch=256), record(rank=4, latency_batch=1)
+    assert names(older, newer) == ["svd rank=4", "svd rank=4"]
+    assert names(older, newer, other) == [f"svd rank=4 latency_batch={size}" for size in (256, 256, 1)]
+
+
 def test_what_adapts_is_told_apart_by_how_it_is_fine_tuned():
     rows = [record("lora", kind="adapt") for _ in range(2)]
     for row, rate in zip(rows, (1e-4, 1e-3), strict=True):

@@ -214,6 +214,11 @@ def test_other_settings_make_other_curves_and_are_their_names(planted):
     assert labels == ["small_dim", "svd inner=null", "svd inner=relu"]
 
 
+def test_points_of_older_runs_lie_on_the_curve_of_newer_ones(planted):
+    curve(planted, "svd", {0.3: 0.777}, settings={"latency_batch": 256})  # a key that came later, at its first value
+    assert [(curve.label, len(curve.points)) for curve in curves_of(planted).curves] == [("small_dim", 4), ("svd", 4)]
+
+
 def test_a_budget_in_bytes_is_a_share_of_the_base(store):
     three_bases(store)
     curve(store, "small_dim", CONTROL)
