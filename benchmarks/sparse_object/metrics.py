@@ -169,7 +169,8 @@ def structure_of_levels(samples: Samples) -> Statistic:
     Published figures are of such maps. It matters where a network is sure: a quarter of the image without objects counts 1 if
     the map is zero there and 0 if it is uneven and nearly so, and rounding makes zeros of probabilities below 1/510.
     """
-    return structure({**samples, "probability": np.rint(255 * samples["probability"].astype(np.float64)) / 255})
+    levels = np.rint(255 * samples["probability"].astype(np.float64)) / 255
+    return structure({"probability": levels, "mask": samples["mask"]})
 
 
 def area_under_curve(samples: Samples, everywhere: bool = False) -> Statistic:

@@ -79,7 +79,7 @@ class SparseObject(Task):
         network = build(model, **settings)
         seen = cast(Segmenter, network)
         scale = schema if model in NETWORKS else UNSCALED
-        if self.crop > min(schema["height"], schema["width"]):
+        if self.crop and self.crop > min(schema["height"], schema["width"]):
             raise BenchmarkError(
                 f"task.crop={self.crop} is larger than the images, {schema['height']} x {schema['width']}. Type task.crop=0."
             )

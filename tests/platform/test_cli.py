@@ -485,9 +485,12 @@ def test_rescore_brings_a_record_of_an_older_suite_up_to_date(
 
 
 def readme_commands() -> list[list[str]]:
+    """Those of the section of commands, and every run that the README shows elsewhere."""
     block = re.search(r"## Commands\n\n```bash\n(.*?)```", README, re.DOTALL)
     assert block is not None
-    return [shlex.split(line, comments=True)[3:] for line in block[1].splitlines()]
+    runs = [line for line in re.findall(r"^python -m benchmarks .*", README, re.MULTILINE) if "=" in line]
+    lines = dict.fromkeys([*block[1].splitlines(), *runs])
+    return [shlex.split(line, comments=True)[3:] for line in lines]
 
 
 @pytest.mark.parametrize("words", readme_commands(), ids=" ".join)
@@ -495,7 +498,7 @@ def test_the_readmes_commands_are_understood(words: list[str], trained: Path, fo
     if any("=" in word for word in words):
         typed = [word for word in words if word != "-m"]
         for point in expand(typed) if "-m" in words else [typed]:
-            assert RunSpec.of(point).task in point[0]
+            assert f"task={RunSpec.of(point).task}" == point[0] or point[0].startswith("experiment=")
         return
     for store in ("results", "before"):
         shutil.copytree(trained / "results", folder / store)

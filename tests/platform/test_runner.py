@@ -86,7 +86,7 @@ def test_a_run_leaves_one_record_and_its_side_files(store: Store) -> None:
     names = {file.name for file in store.get(record.run_id).files}
     assert names == {
         "config.yaml", "log.txt", "history.csv", "predictions.npz", "targets.npz", "replicates.npz",
-        "solver/all/weights.safetensors", "solver/all/solver.json",
+        "worst.json", "solver/all/weights.safetensors", "solver/all/solver.json",
     }  # fmt: skip
     assert {"data", "fit", "evaluate", "score", "profile"} <= set(
         (store.folder(record.run_id) / "log.txt").read_text().replace(":", "").split()

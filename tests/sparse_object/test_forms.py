@@ -247,7 +247,7 @@ def test_the_fused_form_is_what_is_exported(tmp_path: Path) -> None:
     schema = {"height": 40, "width": 36, "centre": 20.0, "spread": 90.0, "crop": 0}
     task = SparseObject()
     network = network_of("memory")
-    network.centre, network.spread, network.crop = 20.0, 90.0, 0
+    network.centre, network.spread, network.crop, network.multiple = 20.0, 90.0, 0, 1
     solver = NetworkSolver(task, network, schema)
     assert type(task.exported(network)) is fused.FusedRPCANet
     export(solver, tmp_path / "network.pt2")
