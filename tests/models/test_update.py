@@ -80,7 +80,7 @@ def test_a_merged_network_has_the_layers_of_the_base_and_answers_the_same() -> N
     assert {name: value.shape for name, value in merged.state_dict().items()} == {
         name: value.shape for name, value in network().state_dict().items()
     }
-    assert torch.equal(merged(x).detach(), before)
+    torch.testing.assert_close(merged(x).detach(), before)
 
 
 def test_a_moving_average_and_a_state_dict_keep_the_factors() -> None:
