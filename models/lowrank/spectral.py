@@ -161,7 +161,8 @@ class SaltUpdate(SpectralUpdate):
     def way(self, name: str, layer: Layer, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor | None:
         if name != "factors":
             return super().way(name, layer, weight, x)
-        if self.relu == "diag" and self.cut((self.X * self.Y.T).sum(1)).any():
+        # An accelerator would have to be waited for to know whether anything is cut.
+        if self.relu == "diag" and (not x.is_cpu or self.cut((self.X * self.Y.T).sum(1)).any()):
             return super().way("coordinates", layer, weight, x)
         top = self.top
         first = scaled(layer, project(layer, x, self.Vt[:top]), self.diagonal())

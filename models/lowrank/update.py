@@ -43,12 +43,19 @@ class Update(nn.Module, ABC):
         """The updated layer's answer without its weight ever being built, or None where building it costs less."""
         return None
 
+    def built(self, weight: torch.Tensor) -> torch.Tensor:
+        """The updated weight in the type of the weight itself, whatever the rest of the step is computed in."""
+        if weight.is_meta:
+            return self(weight)
+        with torch.autocast(weight.device.type, enabled=False):
+            return self(weight)
+
     def kept(self, weight: torch.Tensor) -> torch.Tensor:
         """The updated weight, built anew only after one of the numbers that it depends on was written to."""
         tensors = (weight, *self.parameters(), *self.buffers())
         state = tuple((each.data_ptr(), each._version) for each in tensors)
         if self._kept.weight is None or self._kept.state != state:
-            self._kept.state, self._kept.weight = state, self(weight)
+            self._kept.state, self._kept.weight = state, self.built(weight)
         return self._kept.weight
 
     def train(self, mode: bool = True) -> Update:
@@ -193,4 +200,4 @@ def _forward(layer: Any, x: torch.Tensor) -> torch.Tensor:
     if not layer.training and not torch.is_grad_enabled():
         return applied(layer, update.kept(held.original), x)
     answer = update.output(layer, held.original, x)
-    return applied(layer, update(held.original), x) if answer is None else answer
+    return applied(layer, update.built(held.original), x) if answer is None else answer

@@ -105,6 +105,16 @@ def test_whatever_reads_the_weight_of_a_layer_sees_the_updated_one() -> None:
     torch.testing.assert_close(after, before)
 
 
+def test_a_weight_is_built_in_its_own_type_where_the_step_has_another() -> None:
+    net = trained(updated())
+    for layer in (net[0], net[4]):
+        weight, (update,) = layer.parametrizations.weight.original, layer.parametrizations.weight
+        expected = update(weight)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert not torch.equal(update(weight), expected)
+            assert torch.equal(update.built(weight), expected)
+
+
 @pytest.mark.parametrize("rank", [0, 6, 50])
 def test_a_rank_that_is_not_low_names_the_layer(rank: int) -> None:
     net = network()
