@@ -3,7 +3,8 @@
 All are W + U D Vt with frozen singular vectors and a matrix D [k, k] of which some entries train. A step may build that weight,
 or go through the k coordinates Vt x: of a complete spectrum y = U (diag(s) + D) Vt x needs no W at all. Multiplications decide.
 With n tokens, forward and backward, building takes 3 n o i + 2 o k i, coordinates 2 n k (o + i): a square layer of width w is
-built from n = 2 w tokens on, one of 768 to 3072 never.
+built from n = 2 w tokens on, one of 768 to 3072 never. (Going through the few trained factors beside W x takes fewer
+multiplications than either, but of thin matrices: a step took longer.)
 """
 
 from __future__ import annotations
@@ -148,27 +149,12 @@ class SaltUpdate(SpectralUpdate):
         return torch.cat([first, low], dim=axis)
 
     def costs(self, n: int) -> dict[str, int]:
-        """Also by projected factors: y = W x + U_r D_r V_r^T x + (U_q X) (Y V_q^T) x, where the block is no more than X Y."""
         costs = super().costs(n)
-        if self.q and not self.dense and self.relu != "full":
-            o, i, rank = self.rows, self.columns, self.X.shape[1]
-            costs["coordinates"] += 6 * n * self.q * rank
-            costs["factors"] = 2 * n * (o * i + (self.top + rank) * (o + i)) + (n + 2 * self.q) * rank * (o + i)
-        elif self.q:
+        if self.dense or self.relu == "full":
             costs["coordinates"] += 3 * n * self.q**2
+        elif self.q:
+            costs["coordinates"] += 6 * n * self.q * self.X.shape[1]
         return costs
-
-    def way(self, name: str, layer: Layer, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor | None:
-        if name != "factors":
-            return super().way(name, layer, weight, x)
-        # An accelerator would have to be waited for to know whether anything is cut.
-        if self.relu == "diag" and (not x.is_cpu or self.cut((self.X * self.Y.T).sum(1)).any()):
-            return super().way("coordinates", layer, weight, x)
-        top = self.top
-        first = scaled(layer, project(layer, x, self.Vt[:top]), self.diagonal())
-        low = project(layer, x, self.Y @ self.Vt[top:])
-        answer = applied(layer, weight, x)
-        return answer + lift(layer, first, self.U[:, :top]) + lift(layer, low, self.U[:, top:] @ self.X)
 
 
 class TopValuesUpdate(SpectralUpdate):

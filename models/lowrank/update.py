@@ -53,6 +53,8 @@ class Update(nn.Module, ABC):
     def kept(self, weight: torch.Tensor) -> torch.Tensor:
         """The updated weight, built anew only after one of the numbers that it depends on was written to."""
         tensors = (weight, *self.parameters(), *self.buffers())
+        if any(each.is_inference() for each in tensors):  # nothing tells when these are written to
+            return self.built(weight)
         state = tuple((each.data_ptr(), each._version) for each in tensors)
         if self._kept.weight is None or self._kept.state != state:
             self._kept.state, self._kept.weight = state, self.built(weight)

@@ -105,6 +105,14 @@ def test_whatever_reads_the_weight_of_a_layer_sees_the_updated_one() -> None:
     torch.testing.assert_close(after, before)
 
 
+def test_what_was_made_in_inference_mode_is_followed_too() -> None:
+    with torch.inference_mode():
+        net, x = updated().eval(), torch.randn(2, 3, 12, 12)
+        before = net(x)
+        net[4].parametrizations.weight[0].up.fill_(1.0)
+        assert not torch.equal(net(x), before)
+
+
 def test_a_weight_is_built_in_its_own_type_where_the_step_has_another() -> None:
     net = trained(updated())
     for layer in (net[0], net[4]):
