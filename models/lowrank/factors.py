@@ -117,7 +117,7 @@ def canonical_signs(vectors: torch.Tensor) -> torch.Tensor:
 
 def as_float64(weight: torch.Tensor) -> torch.Tensor:
     """The weight, detached, in float64; a non-finite entry raises BenchmarkError, since it has no factorisation."""
-    if not torch.isfinite(weight).all():
+    if not weight.is_meta and not torch.isfinite(weight).all():
         raise BenchmarkError(
             f"A weight of shape {list(weight.shape)} holds NaN or infinity, so it has no factorisation. The base model "
             "diverged in training: train it again with a smaller learning rate."

@@ -12,7 +12,7 @@ from benchmarks.models.lowrank.factors import EmbeddingFactors, LinearFactors, a
 
 def svd_linear(linear: nn.Linear) -> LinearFactors:
     """W = U S V^T as up = U S^(1/2), with the bias, and down = S^(1/2) V^T; energies are squared singular values."""
-    U, S, Vt = _svd(as_float64(linear.weight))
+    U, S, Vt = thin_svd(as_float64(linear.weight))
     root = S.sqrt()
     return LinearFactors(
         spectrum=S.square(),
@@ -42,7 +42,7 @@ def svd_embedding(embedding: FieldEmbedding) -> EmbeddingFactors:
     for rows, projector, table in zip(
         z.split(embedding.cardinalities), projection, weight.split(embedding.cardinalities), strict=True
     ):
-        U, S, Vt = _svd(table)
+        U, S, Vt = thin_svd(table)
         rank = len(S)
         rows[:, :rank] = U * S
         projector[:rank] = Vt
@@ -52,7 +52,7 @@ def svd_embedding(embedding: FieldEmbedding) -> EmbeddingFactors:
     )
 
 
-def _svd(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def thin_svd(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The thin SVD with the largest entry of each right vector positive."""
     U, S, Vt = torch.linalg.svd(matrix, full_matrices=False)
     signs = canonical_signs(Vt.T)

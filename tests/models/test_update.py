@@ -80,7 +80,7 @@ def test_a_merged_network_has_the_layers_of_the_base_and_answers_the_same() -> N
     assert {name: value.shape for name, value in merged.state_dict().items()} == {
         name: value.shape for name, value in network().state_dict().items()
     }
-    assert torch.equal(merged(x).detach(), before)
+    torch.testing.assert_close(merged(x).detach(), before)
 
 
 def test_a_moving_average_and_a_state_dict_keep_the_factors() -> None:
@@ -103,6 +103,24 @@ def test_whatever_reads_the_weight_of_a_layer_sees_the_updated_one() -> None:
         before = net(x)[0]
         after = merge_updates(net)(x)[0]
     torch.testing.assert_close(after, before)
+
+
+def test_what_was_made_in_inference_mode_is_followed_too() -> None:
+    with torch.inference_mode():
+        net, x = updated().eval(), torch.randn(2, 3, 12, 12)
+        before = net(x)
+        net[4].parametrizations.weight[0].up.fill_(1.0)
+        assert not torch.equal(net(x), before)
+
+
+def test_a_weight_is_built_in_its_own_type_where_the_step_has_another() -> None:
+    net = trained(updated())
+    for layer in (net[0], net[4]):
+        weight, (update,) = layer.parametrizations.weight.original, layer.parametrizations.weight
+        expected = update(weight)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert not torch.equal(update(weight), expected)
+            assert torch.equal(update.built(weight), expected)
 
 
 @pytest.mark.parametrize("rank", [0, 6, 50])

@@ -1,0 +1,65 @@
+"""What the adapters share: which layers get an update, what else trains, and the merging afterwards."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from benchmarks.datasets import cache
+from benchmarks.errors import BenchmarkError
+from benchmarks.method import Adapt, Workbench
+from benchmarks.methods.bias_norm import freeze_matrices
+from benchmarks.models.lowrank.spectrum import Pairs, singular_pairs
+from benchmarks.models.lowrank.surgery import conv_units, whole_linear_units
+from benchmarks.models.lowrank.update import Update, attach, merge_updates
+
+
+@dataclass(frozen=True)
+class Attach(Adapt):
+    """Attaches an update to every layer that may be compressed, and merges it into the layer after training.
+
+    With `vectors`, biases, norms and other vectors of the network train as well (see `bias_norm`). Batch normalisation
+    gathers new statistics in either case, as it does wherever a network is trained.
+    """
+
+    vectors: bool = False
+
+    @abstractmethod
+    def update(self, name: str, weight: Tensor) -> Update:
+        """The update of a layer by its name and its weight; raises BenchmarkError where the settings do not fit it."""
+
+    def check(self, bench: Workbench) -> None:
+        # Shapes decide; a decomposition of weights that are not the base's would be for nothing.
+        self._attach(bench.fresh().to("meta"))
+
+    def adapt(self, network: nn.Module, bench: Workbench) -> nn.Module:
+        self._attach(network)
+        return network
+
+    def merged(self, network: nn.Module) -> nn.Module:
+        return merge_updates(network)
+
+    def _attach(self, network: nn.Module) -> None:
+        layers = whole_linear_units(network) | conv_units(network, getattr(network, "keep_dense", ()))
+        if not layers:
+            raise BenchmarkError(
+                f"The network has no linear layer or convolution that may be updated: {type(network).__name__}."
+            )
+        if self.vectors:
+            freeze_matrices(network)
+        else:
+            network.requires_grad_(False)
+        attach(layers, self.update)
+
+
+def pairs_of(weight: Tensor) -> Pairs:
+    """The singular pairs of a weight; those of large ones are kept below the data cache."""
+    return singular_pairs(weight, folder())
+
+
+def folder() -> Path:
+    """Where singular pairs lie, by the sha256 of the weight; it may be removed at any time."""
+    return cache.root() / "singular_pairs"
