@@ -15,9 +15,10 @@ from benchmarks.datasets.bundle import Fold, Split
 from benchmarks.errors import BenchmarkError
 from benchmarks.models.sparse_object.build import NETWORKS, build
 from benchmarks.models.sparse_object.padding import padded
+from benchmarks.segmentation.crops import flipped, squares
+from benchmarks.segmentation.pixels import THRESHOLD
 from benchmarks.solver import Solver
-from benchmarks.sparse_object.crops import flipped, squares
-from benchmarks.sparse_object.metrics import METRICS, THRESHOLD, UNIT
+from benchmarks.sparse_object.metrics import METRICS, UNIT
 from benchmarks.task import Batch, Outputs, Task
 
 UNSCALED: dict[str, Any] = {"centre": 0.0, "spread": 255.0}
