@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Protocol, TypeVar
 
 from torch import nn
@@ -83,18 +84,30 @@ class Compress(Method):
 
 
 class Adapt(Method):
-    """Attaches trainable parts to a trained network, or chooses some of its own, and fine-tunes these alone."""
+    """Attaches trainable parts to a trained network, or chooses some of its own, and fine-tunes these alone.
+
+    What the network names in `always_trained` (patterns of its parameters' names: a head, a prompt) trains beside them.
+    """
 
     @abstractmethod
     def adapt(self, network: nn.Module, bench: Workbench) -> nn.Module:
         """The network with its trainable parts; whatever must not change has `requires_grad` off."""
+
+    def attached(self, network: nn.Module, bench: Workbench) -> nn.Module:
+        """The network as it is trained: adapted, and with what the task trains whatever the adapter."""
+        network = self.adapt(network, bench)
+        patterns = getattr(network, "always_trained", ())
+        for name, parameter in network.named_parameters():
+            if any(fnmatchcase(name, pattern) for pattern in patterns):
+                parameter.requires_grad_(True)
+        return network
 
     def merged(self, network: nn.Module) -> nn.Module:
         """The trained network as it is kept and timed: what can be merged into the base's own layers is."""
         return network
 
     def produce(self, bench: Workbench) -> Solver:
-        network = self.adapt(bench.base(), bench)
+        network = self.attached(bench.base(), bench)
         if bench.finetunes:
             bench.fit(network, "finetune")
         return NetworkSolver(bench.task, self.merged(network), bench.data.schema)

@@ -38,11 +38,12 @@ HEADER = {
             "seeds",
             "trainer",
             "training",
+            "upstream",
             "version",
         }
     ),
     "method": frozenset({"summary", "source", "kind", "requires", "tasks", "version"}),
-    "model": frozenset({"summary", "source", "tasks"}),
+    "model": frozenset({"summary", "source", "tasks", "weights"}),
 }
 """Keys of a YAML file that describe; every other key is a setting."""
 

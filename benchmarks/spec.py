@@ -42,17 +42,24 @@ class RunSpec:
         config = compose(overrides)
         if not registry.entry("method", config["method"]["name"]).header("requires"):
             config["model"] = None  # it acts on no network, so the same run is not made once for every model
+        typed = {split_override(override)[0] for override in overrides}
+        card, task = load_card(config["data"]["id"]), registry.entry("task", config["task"]["name"])
+        own = {"data": card.by_task.get(task.name, {}), "task": {}}
         if config["protocol"] == "upstream":
-            typed = {split_override(override)[0] for override in overrides}
-            official = load_card(config["data"]["id"]).upstream
-            config["data"] |= {key: value for key, value in official.items() if f"data.{key}" not in typed}
+            own = {"data": {**own["data"], **card.upstream}, "task": task.header("upstream", {})}
+        for group, options in own.items():
+            config[group] |= {key: value for key, value in options.items() if f"{group}.{key}" not in typed}
         spec = cls(tuple(overrides), config)
+        if "weights" not in typed and config["weights"] is None and spec.scale != "smoke":
+            config["weights"] = spec.own_weights
         if not spec.trains:
             # For the same reason: a floor or a loaded network is one row, however the run beside it was trained.
             written = registry.entry("task", spec.task).settings
             config["task"] |= {key: written[key] for key in registry.entry("task", spec.task).header("training", [])}
         if problem := registry.misfit(spec.task, spec.method, spec.model):
             raise Misfit(problem)
+        if not spec.card.task:
+            raise Misfit(f"'{spec.card.id}' is no data set but weights of a model. Type weights={spec.card.id}.")
         if spec.task not in spec.card.task:
             raise Misfit(
                 f"Data set '{spec.card.id}' is for task {', '.join(spec.card.task)}, not for '{spec.task}'. "
@@ -114,9 +121,15 @@ class RunSpec:
         }
         return {name: _as_before(name, part) for name, part in parts.items() if part is not None}
 
+    @property
+    def own_weights(self) -> str | None:
+        """The card of the weights that a run of this model begins with where it does not say otherwise; None for random ones."""
+        return registry.entry("model", self.model).header("weights") if self.model else None
+
     @cached_property
     def weights_card(self) -> DatasetCard | None:
-        """The data set whose published weights are asked for, this run's or another; None for a file and for none.
+        """The card whose published weights are asked for: the model's own, those of this run's data set or of another; None for
+        a file and for none.
 
         Raises BenchmarkError where it has none for this model.
         """
@@ -124,6 +137,8 @@ class RunSpec:
         if named != "published" and named not in cards():
             return None
         card = self.card if named == "published" else load_card(named)
+        if named == "published" and self.model not in card.published and self.own_weights:
+            card = load_card(self.own_weights)
         if self.model not in card.published:
             have = ", ".join(f"weights={card_id}" for card_id in self._with_published_weights())
             raise BenchmarkError(
@@ -158,7 +173,7 @@ class RunSpec:
         return [
             card_id
             for card_id, card in described.items()
-            if self.task in card.get("task", ()) and self.model in card.get("published", {})
+            if self.model in card.get("published", {}) and (self.task in card["task"] or not card["task"])
         ]
 
     @cached_property

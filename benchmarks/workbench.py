@@ -57,6 +57,8 @@ class Bench:
             )
         self.finetunes = spec.config["finetune"]["max_epochs"] > 0
         self.notes: list[str] = []
+        if spec.own_weights and spec.config["weights"] is None:
+            self.note(f"Random initialisation: model {spec.model} is meant to begin with weights={spec.own_weights}.")
         where = fold.name if fold.name != "all" else None
         self.title = ", ".join(filter(None, (spec.model, where, f"seed {spec.seed}")))
         self._find_base = find_base
@@ -95,7 +97,7 @@ class Bench:
             name = card.published[self.spec.model].file
             path = fetch(card, files=[name])[name]
             origin = {"dataset": card.id}
-            if card.id != self.spec.card.id:
+            if card.task and card.id != self.spec.card.id:
                 self.note(f"The weights were made for another data set: {card.title} ({card.id}).")
         if path.suffix == ".safetensors":
             try:

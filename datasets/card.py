@@ -112,6 +112,10 @@ class DatasetCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     otherwise, for runs with protocol=upstream. `folder`
     names the folder in the cache and in the mirror where it is not the id. A `sample` is too small to rank methods
     with; `simulated` data are named sim_*.
+
+    `by_task` are options that a task has otherwise, where they are not typed. Options that `added` names came after runs
+    were published: at their defaults they are no part of the fingerprint. A card without tasks and reader holds weights that
+    belong to a model: it is fetched as data are, and no run can take it for data.
     """
 
     id: str
@@ -120,12 +124,14 @@ class DatasetCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary: str
     licence: str
     citation: str
-    reader: str
-    reader_version: int
+    reader: str = ""
+    reader_version: int = 0
     homepage: str = ""
     files: list[FileSource] = []
     options: dict[str, str | int | float | bool] = {}
     upstream: dict[str, str | int | float | bool] = {}
+    by_task: dict[str, dict[str, str | int | float | bool]] = {}
+    added: list[str] = []
     folder: str = ""
     sample: bool = False
     simulated: bool = False
@@ -143,8 +149,11 @@ class DatasetCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("the name sim_* and `simulated: true` go together")
         if "id" in self.options:
             raise ValueError("an option may not be named 'id'")
-        if absent := self.upstream.keys() - self.options.keys():
-            raise ValueError(f"upstream names {sorted(absent)}, which are no options")
+        if bool(self.task) != bool(self.reader):
+            raise ValueError("data have tasks and a reader; weights of a model have neither")
+        for where, named in {"upstream": self.upstream, "added": self.added, **self.by_task}.items():
+            if absent := set(named) - self.options.keys():
+                raise ValueError(f"{where} names {sorted(absent)}, which are no options")
         optional = {file.path for file in self.files if file.optional and file.sha256}
         if absent := {weights.file for weights in self.published.values()} - optional:
             raise ValueError(f"published weights {sorted(absent)} must be files with `optional: true` and a sha256")
@@ -193,7 +202,11 @@ class DatasetCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "files": {file.path: file.checksum or (found or {})[file.path] for file in self.required},
             "reader": self.reader,
             "reader_version": self.reader_version,
-            "options": self.resolve(options or {}),
+            "options": {
+                name: value
+                for name, value in self.resolve(options or {}).items()
+                if name not in self.added or value != self.options[name]
+            },
         }
         return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 

@@ -12,38 +12,25 @@ detections, not as objects, not among all. The official code counts them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
 from benchmarks.metric import Metric, Samples, Statistic, mean_of
+from benchmarks.segmentation.pixels import (
+    THRESHOLD,
+    Counts,
+    area_under_curve,
+    detections,
+    in_field,
+    mean_iou,
+    pixel_counts,
+    seen,
+    strict_counts,
+)
 from benchmarks.sparse_object.structure import structure_measure
 from benchmarks.sparse_object.targets import Found, by_centroid, by_overlap
-
-THRESHOLD = 0.5
-Counts = dict[str, np.ndarray]
-"""Pixels of each image by kind, [n] each: tp, fp, fn, tn."""
-
-
-def detections(samples: Samples) -> np.ndarray:
-    """Which pixels are objects, bool [n, h, w]: those above one half."""
-    return samples["probability"] > THRESHOLD
-
-
-def in_field(samples: Samples) -> Samples:
-    """The samples with neither probability nor objects outside of the field of view, where there is one."""
-    if "field" not in samples:
-        return samples
-    field = samples["field"].astype(bool)
-    return {**samples, "probability": samples["probability"] * field, "mask": samples["mask"] & field, "field": field}
-
-
-def seen(samples: Samples) -> np.ndarray:
-    """How many pixels of each image count, [n]."""
-    return (
-        samples["field"].sum((1, 2)) if "field" in samples else np.full(len(samples["mask"]), samples["mask"][0].size)
-    )
 
 
 def upstream_detections(samples: Samples) -> np.ndarray:
@@ -52,18 +39,6 @@ def upstream_detections(samples: Samples) -> np.ndarray:
     # Divided first, as the official code does: half of the smallest numbers cannot be told from them.
     largest = probability.max((1, 2), keepdims=True)
     return probability / np.where(largest > 0, largest, 1) > THRESHOLD
-
-
-def pixel_counts(detected: np.ndarray, mask: np.ndarray, pixels: np.ndarray | int | None = None) -> Counts:
-    """Pixels of each image by kind; `pixels` is how many there are, all unless given."""
-    tp, fp, fn = ((part).sum((1, 2)) for part in (detected & mask, detected & ~mask, ~detected & mask))
-    return {"tp": tp, "fp": fp, "fn": fn, "tn": (mask[0].size if pixels is None else pixels) - tp - fp - fn}
-
-
-def strict_counts(samples: Samples) -> Counts:
-    """Pixels of each image by kind, in the field of view where there is one."""
-    samples = in_field(samples)
-    return pixel_counts(detections(samples), samples["mask"], seen(samples))
 
 
 def upstream_counts(samples: Samples) -> Counts:
@@ -109,13 +84,6 @@ def counted(samples: Samples, kind: str) -> Statistic:
     """Pixels of one kind in all images."""
     counts = strict_counts(samples)[kind].astype(np.float64)
     return Statistic(lambda weights: float(counts.sum() if weights is None else weights @ counts), len(counts))
-
-
-def mean_iou(samples: Samples) -> Statistic:
-    """nIoU: each image's IoU, averaged; an image without objects and without detections counts 1."""
-    counts = strict_counts(samples)
-    union = counts["tp"] + counts["fp"] + counts["fn"]
-    return mean_of(np.where(union > 0, counts["tp"] / np.maximum(union, 1), 1.0))
 
 
 def found_share(samples: Samples) -> Statistic:
@@ -171,40 +139,6 @@ def structure_of_levels(samples: Samples) -> Statistic:
     """
     levels = np.rint(255 * samples["probability"].astype(np.float64)) / 255
     return structure({"probability": levels, "mask": samples["mask"]})
-
-
-def area_under_curve(samples: Samples, everywhere: bool = False) -> Statistic:
-    """AUC of each image's pixels, averaged over the images that have both kinds of them.
-
-    Only pixels in the field of view count, where there is one, or all `everywhere`.
-    """
-    areas = [_auc(*of) for of in _pixels(samples, everywhere)]
-    kept = np.array([area is not None for area in areas])
-    defined = mean_of(np.array([area for area in areas if area is not None]), int((~kept).sum()))
-    return Statistic(
-        lambda weights: defined.value(None if weights is None else weights[kept]),
-        defined.n,
-        defined.dropped,
-        defined.reason,
-    )
-
-
-def _pixels(samples: Samples, everywhere: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Probability and mask of the pixels of each image that count, [k] both."""
-    for index, (soft, mask) in enumerate(zip(samples["probability"], samples["mask"], strict=True)):
-        kept = samples["field"][index].astype(bool) if "field" in samples and not everywhere else slice(None)
-        yield soft[kept].ravel(), mask[kept].ravel()
-
-
-def _auc(soft: np.ndarray, mask: np.ndarray) -> float | None:
-    """The share of pairs of an object's pixel and another in which the first is higher, ties counting half."""
-    order = np.sort(soft.ravel())
-    inside = soft[mask]
-    outside = mask.size - len(inside)
-    if not len(inside) or not outside:
-        return None
-    ranks = (np.searchsorted(order, inside, "left") + np.searchsorted(order, inside, "right") + 1) / 2
-    return float((ranks.sum() - len(inside) * (len(inside) + 1) / 2) / (len(inside) * outside))
 
 
 def _found(samples: Samples, detected: np.ndarray, match: Callable[[np.ndarray, np.ndarray], Found]) -> np.ndarray:

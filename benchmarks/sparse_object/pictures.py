@@ -9,21 +9,18 @@ from typing import cast
 import numpy as np
 import torch
 
-from benchmarks.canvas import BLUE, SOFT, TEXT, TITLE, VERMILLION, Canvas, Stroke
+from benchmarks.canvas import SOFT, TEXT, TITLE, Canvas
 from benchmarks.datasets.bundle import Fold
 from benchmarks.models.sparse_object.lowrankness import hoyer_sparsity, low_rankness
 from benchmarks.models.sparse_object.rpcanet import RPCANet
 from benchmarks.models.sparse_object.rpcanet_pp import RPCANetPlusPlus
+from benchmarks.segmentation.overlays import EDGE, GAP, HEADER, draw_detections, fit, typical
+from benchmarks.segmentation.pixels import in_field
 from benchmarks.solver import NetworkSolver, Solver
-from benchmarks.sparse_object.metrics import detections, in_field, pixel_counts
 from benchmarks.sparse_object.task import Segmenter, scaled
 
-EDGE, GAP, HEADER = 10, 12, 24
-PANEL = 256
-"""Pixels of a panel's longer side, about."""
 STAGE_PANEL = 150
-MISSED = "#f0e442"
-"""A yellow that is told from blue and vermillion."""
+"""Pixels of a panel's longer side, about."""
 
 
 def draw(solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> dict[str, list[int]]:
@@ -41,42 +38,6 @@ def draw(solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: 
     return {f"{before}detections.png": chosen}
 
 
-def typical(samples: Mapping[str, np.ndarray]) -> list[int]:
-    """Up to four images, of the lowest, a low, the middle and the highest IoU among those with objects."""
-    counts = pixel_counts(detections(samples), samples["mask"])
-    objects = counts["tp"] + counts["fn"]
-    quality = counts["tp"] / np.maximum(objects + counts["fp"], 1)
-    ranked = sorted(np.flatnonzero(objects).tolist() or range(len(quality)), key=lambda index: quality[index])
-    places = (0.0, 0.25, 0.5, 1.0)
-    return list(dict.fromkeys(ranked[round(place * (len(ranked) - 1))] for place in places))
-
-
-def draw_detections(path: Path, images: np.ndarray, samples: Mapping[str, np.ndarray], chosen: list[int]) -> None:
-    """Each chosen image as it is and, below, with what was detected, missed and detected wrongly."""
-    zoom, step = _fit(images.shape[1:], PANEL)
-    height, width = (zoom * -(-size // step) for size in images.shape[1:])
-    picture = Canvas(2 * EDGE + len(chosen) * (width + GAP) - GAP, 2 * EDGE + 52 + HEADER + 2 * height + GAP)
-    picture.text((EDGE, EDGE + 18), "Detections, from the image with the lowest IoU to that with the highest", TITLE)
-    strokes = [
-        Stroke(words, [colour], 6)
-        for words, colour in (("found", BLUE), ("false alarm", VERMILLION), ("missed", MISSED))
-    ]
-    picture.legend((EDGE, EDGE + 42), strokes)
-    hard = detections(samples)
-    for number, index in enumerate(chosen):
-        found, mask = hard[index], samples["mask"][index].astype(bool)
-        x, y = EDGE + number * (width + GAP), EDGE + 52
-        union = (found | mask).sum()
-        quality = f"IoU {(found & mask).sum() / union:.2f}" if union else "no object"
-        picture.text((x, y + 16), f"{samples['id'][index]}: {quality}", TEXT, SOFT)
-        shown = np.repeat(images[index][..., None], 3, 2)
-        picture.image((x, y + HEADER), shown[::step, ::step], zoom)
-        for part, colour in ((found & mask, BLUE), (found & ~mask, VERMILLION), (mask & ~found, MISSED)):
-            shown[part] = tuple(int(colour[place : place + 2], 16) for place in (1, 3, 5))
-        picture.image((x, y + HEADER + height + GAP), shown[::step, ::step], zoom)
-    picture.save(path)
-
-
 def draw_stages(path: Path, solver: NetworkSolver, image: np.ndarray, name: str) -> None:
     """Background, objects and reconstruction of every stage, each stretched to its own range, with measures of their rank.
 
@@ -86,7 +47,7 @@ def draw_stages(path: Path, solver: NetworkSolver, image: np.ndarray, name: str)
     with torch.inference_mode():
         seen = scaled(cast(Segmenter, network), torch.from_numpy(image[None]).to(solver.device))
         stages = [tuple(part[0, 0].float().cpu().numpy() for part in stage) for stage in network.decompose(seen)]
-    zoom, step = _fit(image.shape, STAGE_PANEL)
+    zoom, step = fit(image.shape, STAGE_PANEL)
     height, width = (zoom * -(-size // step) for size in image.shape)
     picture = Canvas(2 * EDGE + 90 + len(stages) * (width + GAP), 2 * EDGE + 48 + 3 * (height + HEADER + GAP))
     rank = low_rankness(image).energy_rank
@@ -110,9 +71,3 @@ def draw_stages(path: Path, solver: NetworkSolver, image: np.ndarray, name: str)
             levels = np.rint(255 * (part - low) / ((high - low) or 1)).astype(np.uint8)
             picture.image((x, y + HEADER), np.repeat(levels[::step, ::step, None], 3, 2), zoom)
     picture.save(path)
-
-
-def _fit(shape: tuple[int, ...], panel: int) -> tuple[int, int]:
-    """How much larger a pixel is shown, or which pixels of a large image are, so that its longer side is about `panel`."""
-    longest = max(shape)
-    return max(1, panel // longest), max(1, round(longest / panel))

@@ -16,9 +16,10 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.models.sparse_object.build import NETWORKS, build
 from benchmarks.models.sparse_object.fused import fuse
 from benchmarks.models.sparse_object.padding import padded
+from benchmarks.segmentation.crops import flipped, squares
+from benchmarks.segmentation.pixels import THRESHOLD
 from benchmarks.solver import Solver
-from benchmarks.sparse_object.crops import flipped, squares
-from benchmarks.sparse_object.metrics import METRICS, THRESHOLD, UNIT
+from benchmarks.sparse_object.metrics import METRICS, UNIT
 from benchmarks.sparse_object.supervision import earlier_objects, nuclear_share, stages_of
 from benchmarks.task import Batch, Outputs, Task
 

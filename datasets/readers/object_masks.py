@@ -42,6 +42,20 @@ def read_gray(source: Source) -> np.ndarray:
         raise BenchmarkError(f"{named} cannot be read as an image: {error}.") from error
 
 
+def read_colours(source: Source) -> np.ndarray:
+    """An image of any mode as red, green and blue, uint8 [h, w, 3] (transparency is ignored, 16 bits become 8)."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            if not image.mode.startswith("I"):
+                return np.array(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError) as error:
+        named = source if isinstance(source, Path) else "a file"
+        raise BenchmarkError(f"{named} cannot be read as an image: {error}.") from error
+    return np.repeat(read_gray(source)[..., None], 3, 2)
+
+
 def luminance(colours: np.ndarray) -> np.ndarray:
     """Red, green and blue uint8 [h, w, 3] as gray levels, as libpng does: uint8 [h, w]."""
     return (colours.astype(np.int64) @ LIBPNG >> 15).astype(np.uint8)
@@ -89,34 +103,40 @@ def split_of(
     size: int,
     threshold: int = 127,
     field: Callable[[str], Source] | None = None,
+    colour: bool = False,
+    unit: Callable[[str], str] | None = None,
 ) -> Split:
     """Images `image` uint8 [n, h, w] and masks `mask` bool [n, h, w] by name, one image a unit.
 
     All are resized to `size` x `size`; with 0 they are left as they are and must have one size. A mask is what lies above
     `threshold`; it may be of another size than its image (one of SIRST is) where it is of the same shape and both are
     resized. With `field`, masks of what the camera sees, the split has a column `field` bool [n, h, w], outside of which
-    nothing counts. Raises BenchmarkError for images and masks that do not fit.
+    nothing counts. With `colour`, images are uint8 [n, h, w, 3] and keep their size; `unit` tells of whom an image is, where
+    several are of one. Raises BenchmarkError for images and masks that do not fit.
     """
     images: list[np.ndarray] = []
     masks: list[np.ndarray] = []
     for name in names:
-        image, mask = map(read_gray, pair(name))
+        first, second = pair(name)
+        image, mask = (read_colours if colour else read_gray)(first), read_gray(second)
         aspects = [found.shape[0] / found.shape[1] for found in (image, mask)]
-        if image.shape != mask.shape and not (size and abs(aspects[0] / aspects[1] - 1) < ASPECT):
+        if image.shape[:2] != mask.shape and not (size and abs(aspects[0] / aspects[1] - 1) < ASPECT):
             raise BenchmarkError(f"Image '{name}' is {image.shape} and its mask {mask.shape}; they must have one size.")
-        height, width = (size, size) if size else image.shape
-        if images and images[0].shape != (height, width):
+        if colour and size and image.shape[:2] != (size, size):
+            raise BenchmarkError(f"Image '{name}' is {image.shape}: colours are not resized. Type data.size=0.")
+        height, width = (size, size) if size else image.shape[:2]
+        if images and images[0].shape[:2] != (height, width):
             raise BenchmarkError(
                 f"Image '{name}' is {image.shape}, others are {images[0].shape}. Type data.size=256 to resize all."
             )
-        images.append(resize_bilinear(image, height, width))
+        images.append(image if colour else resize_bilinear(image, height, width))
         masks.append(resize_nearest(mask > threshold, height, width))
     ids = np.array(names)
     columns = {"image": np.stack(images), "mask": np.stack(masks)}
     if field is not None:
-        height, width = images[0].shape
+        height, width = images[0].shape[:2]
         columns["field"] = np.stack([resize_nearest(read_gray(field(name)) > 127, height, width) for name in names])
-    return Split(columns, ids, ids)
+    return Split(columns, ids, ids if unit is None else np.array([unit(name) for name in names]))
 
 
 def fold_of(
@@ -127,20 +147,25 @@ def fold_of(
     scale: tuple[float, float] = (0.0, 255.0),
     crop: int = 0,
     multiple: int = 1,
+    shrink: int = 1,
     name: str = "all",
 ) -> tuple[Fold, ...]:
     """One fold; its schema says how networks see gray levels, and what training crops to.
 
     With `scale` (centre, spread) they see (level - centre) / spread, and zeros at the bottom and right that make height and
-    width multiples of `multiple`.
+    width multiples of `multiple`. `shrink` is by how much a network is to see them smaller, for tasks that do so.
     """
-    height, width = train.columns["image"].shape[1:]
+    height, width = train.columns["image"].shape[1:3]
     if crop > min(height, width):
         raise BenchmarkError(f"data.crop={crop} is larger than the images, {height} x {width}. Type data.crop=0.")
     if multiple < 1:
         raise BenchmarkError(f"data.multiple={multiple} is not valid: it must be 1 or more. Type data.multiple=1.")
     centre, spread = scale
     schema = {"height": height, "width": width, "centre": centre, "spread": spread, "crop": crop, "multiple": multiple}
+    if shrink < 1:
+        raise BenchmarkError(f"data.shrink={shrink} is not valid: it must be 1 or more. Type data.shrink=1.")
+    schema |= {"shrink": shrink} if shrink > 1 else {}
+    schema |= {"colour": True} if train.columns["image"].ndim == 4 else {}
     return (Fold(name, TrainingData(train, val, schema), test),)
 
 

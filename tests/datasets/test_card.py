@@ -35,7 +35,7 @@ def toy(**changes):
     return msgspec.convert(PLAIN | changes, DatasetCard)
 
 
-@pytest.mark.parametrize("name", sorted(cards()))
+@pytest.mark.parametrize("name", sorted(name for name in cards() if read_card(name)["task"]))
 def test_every_card_agrees_with_its_reader(name):
     card = load_card(name)
     reader = importlib.import_module(card.reader_module)

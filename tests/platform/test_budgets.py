@@ -30,6 +30,15 @@ SHARED = ("scale=smoke", "trainer.max_epochs=1", "finetune.max_epochs=0", "train
 SMALL = {
     "ctr": ("data.rows=4000", "model.embedding_dim=8", "model.hidden_units=[64,64]", "trainer.batch_size=1024"),
     "trajectory": ("data.pedestrians=30", "model.hidden_units=[64,64]"),
+    "medseg": (
+        "data.subjects=10",
+        "data.size=32",
+        "trainer.batch_size=4",
+        "model.channels=32",
+        "model.embed_dims=[16,16,32,32]",
+        "model.depths=[1,1,1,1]",
+        "model.windows=[2,4,2]",
+    ),
     "sparse_object": ("data.images=20", "data.size=32", "model.stages=1", "model.channels=8", "model.sparse_depth=1"),
 }
 SIZED = [

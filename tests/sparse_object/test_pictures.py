@@ -11,8 +11,9 @@ from PIL import Image
 from benchmarks.datasets.open import open_bundle
 from benchmarks.inference import collect
 from benchmarks.models.sparse_object.lowrankness import hoyer_sparsity, low_rankness
+from benchmarks.segmentation.overlays import typical
 from benchmarks.solver import NetworkSolver, build
-from benchmarks.sparse_object.pictures import draw, typical
+from benchmarks.sparse_object.pictures import draw
 from benchmarks.sparse_object.task import SparseObject
 
 TINY = {"stages": 2, "channels": 4, "sparse_depth": 1, "merge_depth": 1}

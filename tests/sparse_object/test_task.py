@@ -16,9 +16,10 @@ from benchmarks.datasets.open import open_bundle
 from benchmarks.errors import BenchmarkError
 from benchmarks.inference import answers, collect
 from benchmarks.models.sparse_object.build import NETWORKS, SOLVERS
+from benchmarks.segmentation.crops import flipped, squares
+from benchmarks.segmentation.pixels import pixel_counts
 from benchmarks.solver import NetworkSolver, build
-from benchmarks.sparse_object.crops import flipped, squares
-from benchmarks.sparse_object.metrics import METRICS, pixel_counts, upstream_detections
+from benchmarks.sparse_object.metrics import METRICS, upstream_detections
 from benchmarks.sparse_object.task import SparseObject, soft_iou_loss
 from benchmarks.spec import RunSpec
 

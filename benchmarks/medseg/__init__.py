@@ -1,0 +1,1 @@
+"""Medical segmentation: a pretrained encoder, adapted to organs, vessels and membranes."""

@@ -1,0 +1,153 @@
+"""Medical segmentation: an image in, the probability that a pixel belongs to the organ, vessel or membrane out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, pad
+
+from benchmarks.datasets.bundle import Fold, Split
+from benchmarks.errors import BenchmarkError
+from benchmarks.medseg.losses import dice_loss, focal_loss
+from benchmarks.medseg.metrics import METRICS, UNIT
+from benchmarks.models.medseg.build import build
+from benchmarks.models.medseg.litemedsam import LiteMedSAM, load_published
+from benchmarks.models.sparse_object.padding import padded
+from benchmarks.segmentation.crops import flipped, squares
+from benchmarks.solver import Solver
+from benchmarks.task import Batch, Outputs, Task
+
+
+class Segmenter(Protocol):
+    """What the task asks of a network: sides that are multiples of `multiple`; the task says what it sees of an image.
+
+    `shrink` is by how much images are made smaller, `crop` the side of what training sees of them, both in their pixels.
+    """
+
+    multiple: int
+    shrink: int
+    crop: int
+
+
+class MedSeg(Task):
+    """Objects `mask` [n, h, w] in images `image` uint8 [n, h, w] or [n, h, w, 3]; outside of a `field` nothing counts.
+
+    Networks see levels from 0 to 1, the smallest and the largest of each image, in means of `shrink` x `shrink` pixels; their
+    logits are brought back to the image's own pixels. With `flips`, training images are mirrored in both directions and
+    transposed at random; they are cut to squares of `crop` pixels (0: of what the data set says), of which a share of
+    `positives` is laid around a pixel of an object. The loss is that of Dice and, of equal weight, the focal one of
+    `focal_gamma` and `focal_alpha`: with 0 and null the cross entropy, after which probabilities are best calibrated.
+    """
+
+    metrics = METRICS
+    unit = UNIT
+    target_names = ("mask", "field")
+
+    def __init__(
+        self,
+        flips: bool = True,
+        crop: int = 0,
+        positives: float = 0.5,
+        focal_gamma: float = 0.0,
+        focal_alpha: float | None = None,
+        double_sigmoid: bool = False,
+    ) -> None:
+        super().__init__()
+        alpha = 0.5 if focal_alpha is None else focal_alpha
+        if not (0 <= positives <= 1 and 0 <= alpha <= 1) or min(focal_gamma, crop) < 0:
+            raise BenchmarkError(
+                f"task.crop={crop} task.positives={positives} task.focal_gamma={focal_gamma} task.focal_alpha={focal_alpha} is "
+                "not valid: crop and focal_gamma are 0 or more, positives and focal_alpha shares from 0 to 1."
+            )
+        self.flips, self.crop, self.positives = flips, crop, positives
+        self.focal = (focal_gamma, focal_alpha, double_sigmoid)
+
+    def network(self, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:
+        network = build(model, **settings)
+        seen = cast(Segmenter, network)
+        if self.crop > min(schema["height"], schema["width"]):
+            raise BenchmarkError(
+                f"task.crop={self.crop} is larger than the images, {schema['height']} x {schema['width']}. Type task.crop=0."
+            )
+        seen.shrink, seen.crop = schema.get("shrink", 1), self.crop or schema["crop"]
+        return network
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        seen = cast(Segmenter, network)
+        image, mask = levels(batch["image"]), batch["mask"][:, None].to(torch.float32)
+        if seen.crop:
+            image, mask = squares(image, mask, seen.crop, self.positives)
+        if self.flips:
+            image, mask = flipped(image, mask)
+        image = padded(shrunk(image, seen.shrink), seen.multiple, mode="constant")
+        mask = padded(shrunk(mask, seen.shrink).ge(0.5).to(mask.dtype), seen.multiple, mode="constant")
+        logits = network(image).float()
+        return dice_loss(torch.sigmoid(logits), mask) + focal_loss(logits, mask, *self.focal)
+
+    def predict(self, network: nn.Module, batch: Batch) -> Outputs:
+        seen = cast(Segmenter, network)
+        image = levels(batch["image"])
+        small = shrunk(image, seen.shrink)
+        logits = network(padded(small, seen.multiple, mode="constant"))[
+            :, :, : small.shape[2], : small.shape[3]
+        ].float()
+        if seen.shrink > 1:
+            logits = interpolate(logits, scale_factor=seen.shrink, mode="bilinear", align_corners=False)
+        return {"probability": torch.sigmoid(logits)[:, 0, : image.shape[2], : image.shape[3]]}
+
+    def example(self, schema: Mapping[str, Any], size: int) -> Batch:
+        """Noise of the images' size and channels."""
+        generator = torch.Generator().manual_seed(0)
+        shape = (size, schema["height"], schema["width"], *((3,) if schema.get("colour") else ()))
+        return {"image": torch.randint(256, shape, generator=generator, dtype=torch.uint8)}
+
+    def load_weights(self, network: nn.Module, path: Path) -> None:
+        if not isinstance(network, LiteMedSAM):
+            return super().load_weights(network, path)
+        return load_published(network, path)
+
+    def pictures(
+        self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path
+    ) -> Mapping[str, Sequence[int] | np.ndarray]:
+        """What was found, missed and marked wrongly in four images."""
+        from benchmarks.medseg.pictures import draw
+
+        return draw(fold, samples, folder)
+
+    def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
+        """An image of any format and size, in colours or gray as the data set's images are."""
+        from benchmarks.datasets.readers.object_masks import read_colours, read_gray
+
+        image = read_colours(path) if schema.get("colour") else read_gray(path)
+        return None, Split({"image": image[None]}, np.array([path.stem]), np.array([path.stem]))
+
+    def answer_name(self, path: Path) -> str:
+        return f"{path.stem}.png"
+
+    def write_output(self, path: Path, raw: Any, outputs: Mapping[str, np.ndarray]) -> None:
+        """The probability of an object as gray levels from 0 to 255, a PNG of the image's size."""
+        from PIL import Image
+
+        shown = np.rint(255 * outputs["probability"][0].clip(0, 1)).astype(np.uint8)
+        Image.fromarray(shown).save(path, format="PNG")
+
+
+def levels(image: Tensor) -> Tensor:
+    """Images uint8 [n, h, w] or [n, h, w, 3] from 0, their smallest level, to 1, their largest: [n, 3, h, w]."""
+    image = image[..., None].expand(*image.shape, 3) if image.ndim == 3 else image
+    image = image.permute(0, 3, 1, 2).to(torch.float32)
+    low, high = (image.amin((1, 2, 3), keepdim=True), image.amax((1, 2, 3), keepdim=True))
+    return (image - low) / torch.where(high > low, high - low, 1)
+
+
+def shrunk(image: Tensor, by: int) -> Tensor:
+    """Means of `by` x `by` pixels, [n, c, h, w] -> [n, c, h / by, w / by] rounded up; edges are repeated outwards."""
+    if by == 1:
+        return image
+    height, width = image.shape[2:]
+    return avg_pool2d(pad(image, (0, -width % by, 0, -height % by), mode="replicate"), by)

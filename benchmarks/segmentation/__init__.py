@@ -1,0 +1,1 @@
+"""What tasks share that mark the pixels of images: crops, counts of pixels, overlays."""
