@@ -32,7 +32,9 @@ SMALL = {
     "medseg": (
         "data.subjects=10",
         "data.size=32",
-        "trainer.batch_size=4",
+        "trainer.batch_size=1",
+        "trainer.learning_rate=0.1",
+        "trainer.warmup_epochs=0",
         "model.channels=32",
         "model.embed_dims=[16,16,32,32]",
         "model.depths=[1,1,1,1]",
