@@ -70,7 +70,8 @@ def _table(images: Images) -> list[dict[str, str]]:
 
 
 def _split(images: Images, rows: list[dict[str, str]], colour: bool) -> Split:
-    pictures, masks = [], []
+    pictures: list[np.ndarray] = []
+    masks: list[np.ndarray] = []
     for row in rows:
         name = row["imgs"]
         picture = (read_colours if colour else read_gray)(images[f"images/{name}"])

@@ -28,6 +28,7 @@ class ConvHead(nn.Module):
         self.refine = nn.Conv2d(thin, thin, 3, padding=1)
         self.out = nn.Conv2d(thin, 1, 1)
         self.act = nn.GELU()
+        assert self.out.bias is not None
         nn.init.constant_(self.out.bias, RARE)
 
     def forward(self, embedding: Tensor, first: Tensor) -> Tensor:

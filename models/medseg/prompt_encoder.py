@@ -6,6 +6,7 @@ Kirillov et al., Segment Anything, ICCV 2023, Section 3 and Appendix A; module n
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ class PromptEncoder(nn.Module):
     def box(self, box: Tensor, height: int, width: int) -> Tensor:
         """Corners [..., 4] (left, top, right, bottom) in pixels of an image -> tokens [..., 2, dim]."""
         corners = (box.unflatten(-1, (2, 2)) + 0.5) / box.new_tensor([width, height])
-        kinds = [self.point_embeddings[kind].weight[0] for kind in (TOP_LEFT, BOTTOM_RIGHT)]
+        kinds = [cast(nn.Embedding, self.point_embeddings[kind]).weight[0] for kind in (TOP_LEFT, BOTTOM_RIGHT)]
         return self.pe_layer(corners) + torch.stack(kinds)
 
     def places(self, height: int, width: int) -> Tensor:

@@ -8,6 +8,7 @@ are those of the published weights.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +74,8 @@ class PatchMerging(nn.Module):
 
 class Attention(nn.Module):
     """Normalised self-attention within windows [m, window * window, dim], with a bias for every distance between pixels."""
+
+    distances: Tensor
 
     def __init__(self, dim: int, heads: int, window: int) -> None:
         super().__init__()
@@ -185,7 +188,8 @@ class TinyViT(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         x = self.patch_embed(image)
         first = x
-        for number, stage in enumerate(self.layers):
+        for number, layer in enumerate(self.layers):
+            stage = cast(Stage, layer)
             x = stage.blocks(x)
             if number == 0:
                 first = x
