@@ -167,35 +167,6 @@ NUMERIC = frozenset(Trainer.__dataclass_fields__) - {
 """Trainer keys that change numbers on purpose; the others say where and how visibly a run is made."""
 
 
-LATER: dict[str, Any] = {
-    "trainer.step_factor": 0.1,
-    "trainer.tables": "dense",
-    "trainer.table_learning_rate": 1e-2,
-    "finetune.distill": 0.0,
-    "finetune.batch_size": None,
-    "finetune.warmup_epochs": None,
-    "finetune.gradient_clip": None,
-    "task.bce": 0.0,
-    "task.crop": 0,
-    "task.positives": 0.5,
-    "task.deep_supervision": 0.0,
-    "task.lowrank_penalty": 0.0,
-    "model.checkpoint": False,
-    "data.colour": False,
-    "data.shrink": 1,
-    "data.unit": "image",
-    "model.first_order": False,
-    "model.project_residual": False,
-    "model.share_bilinear": True,
-    "method.layers": ["*"],
-    "method.sequential": False,
-    "method.latency": None,
-    "method.latency_batch": 256,
-}
-"""Keys that came after runs were published, with the value that those had: at it they are left out of a run's hash, so
-that old and new runs stay one row."""
-
-
 class Range(NamedTuple):
     """Numbers from `low` to `high`, without the ends where `open` is set."""
 

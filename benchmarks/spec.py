@@ -15,8 +15,9 @@ from benchmarks.datasets.card import DatasetCard, load_card
 from benchmarks.datasets.catalogue import cards, read_card
 from benchmarks.datasets.fingerprint import fingerprint
 from benchmarks.errors import BenchmarkError, Misfit, nearest
+from benchmarks.later import LATER
 from benchmarks.leaderboard.record import canonical_hash
-from benchmarks.settings import LATER, NUMERIC
+from benchmarks.settings import NUMERIC
 
 BASE = "none"
 """The method that makes an uncompressed network, and loads it where `weights=` names one."""

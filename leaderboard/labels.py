@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.later import LATER
 from benchmarks.leaderboard.record import Record
-from benchmarks.settings import LATER
 
 DESCRIPTIVE = frozenset(
     {

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.later import LATER
 from benchmarks.leaderboard.labels import BUDGET, flatten, labels, settings_read
 from benchmarks.leaderboard.record import canonical_hash
 from benchmarks.leaderboard.report.bases import Bases
@@ -22,7 +23,6 @@ from benchmarks.leaderboard.statistics.equal_size import (
 )
 from benchmarks.leaderboard.statistics.hierarchical import hierarchical_interval
 from benchmarks.leaderboard.statistics.size_curve import SizePoint, area
-from benchmarks.settings import LATER
 
 CONTROL = "small_dim"
 """The method whose curve the others are judged by: a narrower network of the same size, trained from scratch."""

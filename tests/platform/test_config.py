@@ -12,8 +12,8 @@ from hydra.core.config_store import ConfigStore
 
 from benchmarks.config import choices, expand
 from benchmarks.errors import BenchmarkError
+from benchmarks.later import LATER
 from benchmarks.registry import entries, tasks_for
-from benchmarks.settings import LATER
 from benchmarks.spec import RunSpec
 
 ROOT = Path(__file__).resolve().parents[2]
