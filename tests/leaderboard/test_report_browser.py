@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -255,7 +256,11 @@ def test_hardware_is_chosen_by_the_keyboard_remembered_and_printed(browser, repo
     assert browser.evaluate(seen)[0] == [1]
     browser.call("Emulation.setEmulatedMedia", media="")
     assert browser.evaluate("document.querySelector('.results .muted').innerText").count("latency and memory on") == 1
-    browser.open(report["ctr.html"])
+    for _ in range(20):  # what a page remembers reaches the next one's process after a while, on a busy machine
+        browser.open(report["ctr.html"])
+        if browser.evaluate(chosen) == key:
+            break
+        time.sleep(0.1)
     assert browser.evaluate(chosen) == key
     assert browser.evaluate(seen)[0] == [1]
     # A tick of the column chooser stands for the column of every group.
