@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import shutil
 import time
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -32,15 +31,14 @@ from benchmarks.leaderboard.worst import PICTURED
 from benchmarks.method import Method
 from benchmarks.profiling import profile
 from benchmarks.provenance import provenance
-from benchmarks.scoring import Evaluation, score, write_evaluation
+from benchmarks.scoring import Evaluation, score
+from benchmarks.side_files import write_history, write_samples
 from benchmarks.solver import Solver
 from benchmarks.spec import RunSpec
 from benchmarks.task import Task, concatenate
 from benchmarks.workbench import Bench
 
 SOLVER, PICTURES = "solver", "pictures"
-LARGE = 16_000_000
-"""Bytes of answers that are kept as they are."""
 
 
 class RunFailed(Exception):
@@ -144,10 +142,10 @@ def _phases(spec: RunSpec, store: Store, draft: Draft, progress: Progress) -> Re
         solvers.append(solver)
     with progress.enter("score", draft):
         evaluation = score(task.metrics, concatenate(samples), "test", task.unit)
-        _write_samples(folder, concatenate(samples), task, evaluation)
+        write_samples(folder, concatenate(samples), task, evaluation)
     with progress.enter("profile", draft):
         cost = _profile(spec, solvers[0], bundle, task, folder)
-    _write_history(folder, benches)
+    write_history(folder, benches)
     return _complete(draft.record, spec, bundle, benches, evaluation, cost, progress)
 
 
@@ -321,33 +319,6 @@ def _profile(spec: RunSpec, solver: Solver, bundle: DataBundle, task: Task, fold
         return Cost()
     fold = bundle.folds[0]
     return profile(solver, fold.training.val, task, folder / SOLVER / fold.name, memory=level == "full")
-
-
-def _write_samples(folder: Path, samples: dict[str, np.ndarray], task: Task, evaluation: Evaluation) -> None:
-    """Our answers apart from the data's targets: the first may be published, the second are not ours."""
-    theirs = {"unit", "condition", "group", *task.target_names}
-    answers: dict[str, Any] = {name: value for name, value in samples.items() if name not in theirs}
-    targets: dict[str, Any] = {name: value for name, value in samples.items() if name in {"id", *theirs}}
-    # Forecasts of many futures hardly shrink, and packing them would take longer than making them.
-    save = np.savez if sum(value.nbytes for value in answers.values()) > LARGE else np.savez_compressed
-    save(folder / "predictions.npz", **answers)
-    np.savez_compressed(folder / "targets.npz", **targets)
-    write_evaluation(folder, evaluation)
-
-
-def _write_history(folder: Path, benches: list[Bench]) -> None:
-    """history.csv: one row an epoch over all folds and stages."""
-    rows: list[dict[str, Any]] = [
-        {"fold": bench.fold, "stage": name, **row}
-        for bench in benches
-        for name, history in bench.histories.items()
-        for row in history.rows
-    ]
-    if rows:
-        with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
 
 
 def _now() -> str:

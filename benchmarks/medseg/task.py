@@ -17,7 +17,7 @@ from benchmarks.medseg.losses import dice_loss, focal_loss
 from benchmarks.medseg.metrics import METRICS, UNIT
 from benchmarks.models.medseg.build import build
 from benchmarks.models.medseg.litemedsam import LiteMedSAM, load_published
-from benchmarks.models.sparse_object.padding import padded
+from benchmarks.models.padding import padded
 from benchmarks.segmentation.crops import flipped, squares
 from benchmarks.solver import Solver
 from benchmarks.task import Batch, Outputs, Task

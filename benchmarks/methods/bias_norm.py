@@ -11,22 +11,15 @@ from dataclasses import dataclass
 from torch import nn
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.method import Adapt, Workbench
+from benchmarks.methods.choose import Choose
 
 
 @dataclass(frozen=True)
-class BiasNorm(Adapt):
-    """Parameters of one dimension train; matrices, kernels and tables stay as they are.
+class BiasNorm(Choose):
+    """Parameters of one dimension train; matrices, kernels and tables stay as they are."""
 
-    Batch normalisation gathers new statistics, as it does wherever a network is trained.
-    """
-
-    def check(self, bench: Workbench) -> None:
-        freeze_matrices(bench.fresh())
-
-    def adapt(self, network: nn.Module, bench: Workbench) -> nn.Module:
+    def freeze(self, network: nn.Module) -> None:
         freeze_matrices(network)
-        return network
 
 
 def freeze_matrices(network: nn.Module) -> None:

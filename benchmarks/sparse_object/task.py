@@ -13,9 +13,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from benchmarks.datasets.bundle import Fold, Split
 from benchmarks.errors import BenchmarkError
+from benchmarks.models.padding import padded
 from benchmarks.models.sparse_object.build import NETWORKS, build
 from benchmarks.models.sparse_object.fused import fuse
-from benchmarks.models.sparse_object.padding import padded
 from benchmarks.segmentation.crops import flipped, squares
 from benchmarks.segmentation.pixels import THRESHOLD
 from benchmarks.solver import Solver

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
 
-from benchmarks import errors
 from benchmarks.models.ctr.autoint import AutoInt
 from benchmarks.models.ctr.dcn import DCN
 from benchmarks.models.ctr.dcnv2 import DCNv2
@@ -21,6 +19,7 @@ from benchmarks.models.ctr.logistic import LogisticRegression
 from benchmarks.models.ctr.masknet import MaskNet
 from benchmarks.models.ctr.nfm import NFM
 from benchmarks.models.ctr.xdeepfm import XDeepFM
+from benchmarks.models.named import named
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "lr": LogisticRegression,
@@ -43,10 +42,4 @@ def build(name: str, cardinalities: Sequence[int], **options: Any) -> nn.Module:
 
     An unknown name or option raises BenchmarkError with the nearest one.
     """
-    if name not in NETWORKS:
-        raise errors.unknown("model", name, NETWORKS)
-    allowed = [option for option in inspect.signature(NETWORKS[name]).parameters if option != "cardinalities"]
-    for option in options:
-        if option not in allowed:
-            raise errors.unknown(f"option of model {name}", option, allowed)
-    return NETWORKS[name](cardinalities, **options)
+    return named(name, NETWORKS, NETWORKS, options, cardinalities)

@@ -7,8 +7,8 @@ from os import PathLike
 import numpy as np
 import torch
 
-from benchmarks.errors import BenchmarkError
 from benchmarks.models.ctr.deepfm import DeepFM
+from benchmarks.models.weights import require_fit
 
 
 def load_reference_deepfm(network: DeepFM, npz_path: str | PathLike[str]) -> None:
@@ -29,14 +29,10 @@ def load_reference_deepfm(network: DeepFM, npz_path: str | PathLike[str]) -> Non
             module, _, tensor = key.rpartition(".")
             state[f"{ours.get(module, module)}.{tensor}"] = torch.from_numpy(arrays[key])
 
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    given = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    wrong = sorted(name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name))
-    if wrong:
-        first = wrong[0]
-        raise BenchmarkError(
-            f"The reference weights do not fit this DeepFM: {first} is {given.get(first, 'absent')} in the file and "
-            f"{expected.get(first, 'absent')} in the network ({len(wrong)} such differences). They belong to Frappe "
-            "with embedding_dim=10, hidden_units=[400,400,400] and batch_norm=true."
-        )
+    require_fit(
+        "The reference weights do not fit this DeepFM",
+        state,
+        network.state_dict(),
+        "They belong to Frappe with embedding_dim=10, hidden_units=[400,400,400] and batch_norm=true.",
+    )
     network.load_state_dict(state)

@@ -117,16 +117,6 @@ def attach(layers: Mapping[str, Layer], make: Callable[[str, torch.Tensor], Upda
         cast(Any, type(layer)).forward = _forward
 
 
-def add_updates(layers: Mapping[str, Layer], rank: int, alpha: float) -> None:
-    """Low-rank updates that count alpha / rank times; a rank that is not below a layer's own raises BenchmarkError."""
-
-    def make(name: str, weight: torch.Tensor) -> Update:
-        require_rank(name, weight, rank)
-        return LowRankUpdate(weight, rank, alpha / rank)
-
-    attach(layers, make)
-
-
 def merge_updates(network: nn.Module) -> nn.Module:
     """Puts every updated weight in the place of the frozen one: the same answers from a network of the base's own layers."""
     for layer in [module for module in network.modules() if parametrize.is_parametrized(module, WEIGHT)]:

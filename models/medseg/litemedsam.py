@@ -7,18 +7,18 @@ published weights load strictly and give the same embeddings and masks (see test
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.errors import BenchmarkError, unknown
+from benchmarks.errors import unknown
 from benchmarks.models.medseg.conv_head import ConvHead
 from benchmarks.models.medseg.mask_decoder import MaskDecoder
 from benchmarks.models.medseg.prompt_encoder import PromptEncoder
 from benchmarks.models.medseg.tiny_vit import TinyViT
+from benchmarks.models.weights import plain_state, require_fit
 
 HEADS = ("conv", "sam")
 SIDE = 256
@@ -90,27 +90,15 @@ def load_published(network: LiteMedSAM, path: Path) -> None:
     With a convolutional head, the file's prompt encoder and decoder are left out. Weights that do not fit raise
     BenchmarkError and leave the network as it was.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        found = {name: tuple(value.shape) for name, value in state.items()}
-    except (RuntimeError, pickle.UnpicklingError, EOFError, AttributeError) as error:
-        raise BenchmarkError(f"{path} holds no plain state dict of tensors: {str(error).splitlines()[0]}") from error
-    own = network.state_dict()
-    used = [name for name in found if hasattr(network, name.partition(".")[0])]
-    wanted = {
-        name: tuple(value.shape) for name, value in own.items() if not name.startswith("head.") and name != "prompt"
-    }
-    wrong = sorted(
-        name for name in wanted.keys() | set(used) if wanted.get(name) != (found[name] if name in used else None)
+    state, own = plain_state(path), network.state_dict()
+    used = {name: value for name, value in state.items() if hasattr(network, name.partition(".")[0])}
+    require_fit(
+        f"The weights {path} do not fit this network",
+        used,
+        {name: value for name, value in own.items() if not name.startswith("head.") and name != "prompt"},
+        "Leave out the model.* settings but model.head, or type weights=null to begin at random.",
     )
-    if wrong:
-        first = wrong[0]
-        raise BenchmarkError(
-            f"The weights {path} do not fit this network: {first} is {found.get(first, 'absent')} in the file and "
-            f"{wanted.get(first, 'absent')} in the network ({len(wanted)} entries, {len(wrong)} differ). Leave out the model.* "
-            "settings but model.head, or type weights=null to begin at random."
-        )
-    network.load_state_dict(own | {name: state[name] for name in used})
+    network.load_state_dict(own | used)
     if hasattr(network, "prompt"):
         with torch.no_grad():
             network.prompt.copy_(network.whole_image())

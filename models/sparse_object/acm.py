@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
+from benchmarks.models.padding import padded
 from benchmarks.models.sparse_object.blocks import Norm, narrow
-from benchmarks.models.sparse_object.padding import padded
 
 STEM = 4
 """By how much the stem divides height and width."""

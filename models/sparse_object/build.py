@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from torch import nn
 
-from benchmarks import errors
+from benchmarks.models.named import named
 from benchmarks.models.sparse_object.acm import ACM
 from benchmarks.models.sparse_object.filters import MaxMedian, TopHat
 from benchmarks.models.sparse_object.ipi import IPI
@@ -25,11 +24,4 @@ SOLVERS: dict[str, type[nn.Module]] = {"tophat": TopHat, "max_median": MaxMedian
 
 def build(name: str, **options: Any) -> nn.Module:
     """A fresh network; `options` are the arguments of its class. An unknown name or option raises BenchmarkError."""
-    known = NETWORKS | SOLVERS
-    if name not in known:
-        raise errors.unknown("model", name, NETWORKS)
-    allowed = list(inspect.signature(known[name]).parameters)
-    for option in options:
-        if option not in allowed:
-            raise errors.unknown(f"option of model {name}", option, allowed)
-    return known[name](**options)
+    return named(name, NETWORKS | SOLVERS, NETWORKS, options)

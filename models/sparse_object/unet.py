@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from benchmarks.errors import BenchmarkError, unknown
+from benchmarks.models.padding import padded
 from benchmarks.models.sparse_object.blocks import narrow
-from benchmarks.models.sparse_object.padding import padded
 
 MULTIPLE = 32
 """By how much the encoder divides height and width."""

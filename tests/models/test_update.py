@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.models.lowrank.surgery import conv_units
-from benchmarks.models.lowrank.update import add_updates, merge_updates
+from benchmarks.models.lowrank.update import Layer, LowRankUpdate, Update, attach, merge_updates, require_rank
 from benchmarks.models.sparse_object.rpcanet_pp import RPCANetPlusPlus
 
 
@@ -25,6 +26,14 @@ def network() -> nn.Sequential:
     )
     net(torch.zeros(1, 3, 12, 12))
     return net.to(memory_format=torch.channels_last)
+
+
+def add_updates(layers: Mapping[str, Layer], rank: int, alpha: float) -> None:
+    def make(name: str, weight: torch.Tensor) -> Update:
+        require_rank(name, weight, rank)
+        return LowRankUpdate(weight, rank, alpha / rank)
+
+    attach(layers, make)
 
 
 def updated(rank: int = 2, alpha: float = 3.0) -> nn.Sequential:

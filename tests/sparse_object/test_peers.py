@@ -13,11 +13,11 @@ from scipy.special import expit
 from benchmarks import runner
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.store import Store
+from benchmarks.models.padding import padded
 from benchmarks.models.size import unique_parameters
 from benchmarks.models.sparse_object.acm import ACM, Modulation
 from benchmarks.models.sparse_object.blocks import Norm
 from benchmarks.models.sparse_object.build import NETWORKS, SOLVERS
-from benchmarks.models.sparse_object.padding import padded
 from benchmarks.solver import NetworkSolver
 from benchmarks.sparse_object.task import SparseObject
 from benchmarks.spec import RunSpec

@@ -1,0 +1,33 @@
+"""Weights that were made elsewhere: read without running code of their files, and refused where they do not fit."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.errors import BenchmarkError
+
+
+def plain_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a state dict in torch's format, on the CPU; anything else raises BenchmarkError."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return {name: value[...] for name, value in state.items()}
+    except (RuntimeError, pickle.UnpicklingError, EOFError, AttributeError, TypeError) as error:
+        raise BenchmarkError(f"{path} holds no plain state dict of tensors: {str(error).splitlines()[0]}") from error
+
+
+def require_fit(what: str, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], remedy: str) -> None:
+    """Raises BenchmarkError, with the first difference and a remedy, unless names and shapes are the same."""
+    found, asked = ({name: tuple(value.shape) for name, value in state.items()} for state in (given, wanted))
+    wrong = sorted(name for name in found.keys() | asked.keys() if found.get(name) != asked.get(name))
+    if wrong:
+        first = wrong[0]
+        raise BenchmarkError(
+            f"{what}: {first} is {found.get(first, 'absent')} in the file and {asked.get(first, 'absent')} in the network "
+            f"({len(asked)} entries, {len(wrong)} differ). {remedy}"
+        )
