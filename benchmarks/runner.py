@@ -25,7 +25,7 @@ from benchmarks.datasets.bundle import DataBundle, Fold
 from benchmarks.errors import BenchmarkError
 from benchmarks.inference import collect
 from benchmarks.leaderboard.draft import Draft
-from benchmarks.leaderboard.record import Cost, Failure, Record
+from benchmarks.leaderboard.record import Cost, Failure, Record, utc_now
 from benchmarks.leaderboard.store import Store
 from benchmarks.leaderboard.worst import PICTURED
 from benchmarks.method import Method
@@ -102,7 +102,7 @@ def _make(spec: RunSpec, store: Store) -> Record:
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # every failure becomes a record
         record = _failed(draft.record, progress, error)
     record.cost.wall_seconds = time.perf_counter() - started
-    record.finished_utc = _now()
+    record.finished_utc = utc_now()
     (draft.folder / "log.txt").write_text(
         "\n".join([*progress.lines, *(record.failure.traceback if record.failure else [])]) + "\n", encoding="utf-8"
     )
@@ -228,7 +228,7 @@ def _begin(spec: RunSpec) -> Record:
     return Record(
         run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{name}-s{spec.seed}-{uuid.uuid4().hex[:6]}",
         status="running",
-        created_utc=_now(),
+        created_utc=utc_now(),
         task=spec.task,
         task_version=spec.config["task"]["version"],
         dataset=spec.card.id,
@@ -319,7 +319,3 @@ def _profile(spec: RunSpec, solver: Solver, bundle: DataBundle, task: Task, fold
         return Cost()
     fold = bundle.folds[0]
     return profile(solver, fold.training.val, task, folder / SOLVER / fold.name, memory=level == "full")
-
-
-def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

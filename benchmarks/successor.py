@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from benchmarks.leaderboard.record import Record
+from benchmarks.leaderboard.record import Record, utc_now
 from benchmarks.leaderboard.store import Store
 
 
@@ -22,7 +21,7 @@ def commit_successor(
 
     The time of its making is new, its files are the old ones, checkpoints apart.
     """
-    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    now = utc_now()
     new = msgspec.structs.replace(
         record,
         run_id=f"{record.run_id.rsplit('-', 1)[0]}-{uuid.uuid4().hex[:6]}",

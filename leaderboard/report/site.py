@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -128,12 +129,18 @@ def environment() -> Environment:
         "signs": SIGNS,
     }
     found.filters["inline_json"] = inline_json
+    found.filters["seconds"] = whole_seconds
     return found
 
 
 def inline_json(value: object) -> Markup:
     """JSON that may stand inside a script element: no `<` in it can end the element."""
     return Markup(json.dumps(value, ensure_ascii=False, sort_keys=True).replace("<", "\\u003c"))
+
+
+def whole_seconds(time: str | None) -> str | None:
+    """A time of a record without the digits that only tell records apart."""
+    return time if time is None else re.sub(r"\.\d+Z$", "Z", time)
 
 
 def _by_task(sections: Iterable[Section]) -> dict[str, list[Section]]:
