@@ -46,14 +46,23 @@ def read(
 def _table(images: Images) -> list[dict[str, str]]:
     """The lines of the table, checked before any image is opened."""
     source = images[TABLE]
-    text = (source if isinstance(source, bytes) else source.read_bytes()).decode("utf-8-sig")
+    try:
+        text = (source if isinstance(source, bytes) else source.read_bytes()).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BenchmarkError(
+            f"{TABLE} is no UTF-8 text: {error.reason} at byte {error.start}. Save it as such."
+        ) from error
     rows = list(csv.DictReader(io.StringIO(text)))
     if not rows or not {"imgs", "split"} <= rows[0].keys():
         raise BenchmarkError(
             f"{TABLE} must have the columns imgs and split; it has {', '.join(rows[0]) if rows else 'no line'}."
         )
     seen: dict[str, str] = {}
-    for row in rows:
+    for line, row in enumerate(rows, 2):
+        if not row["imgs"] or not row["split"]:
+            raise BenchmarkError(
+                f"{TABLE}, line {line}: an image and its part must stand there, found {list(row.values())}."
+            )
         if row["split"] not in PARTS:
             raise unknown(f"part of {TABLE}:", row["split"], PARTS)
         whose = row.get("subject") or row["imgs"]

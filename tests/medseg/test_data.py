@@ -18,7 +18,7 @@ from benchmarks.spec import RunSpec
 TABLE = "imgs,split\na.png,train\nb.png,val\nc.png,test\n"
 
 
-def folders(where: Path, table: str = TABLE, **changed: np.ndarray | None) -> dict[str, Path]:
+def folders(where: Path, table: str | bytes = TABLE, **changed: np.ndarray | None) -> dict[str, Path]:
     """An archive of three images with masks, some of which are changed or left out (None)."""
     random = np.random.default_rng(0)
     arrays: dict[str, np.ndarray | None] = {}
@@ -36,7 +36,7 @@ def folders(where: Path, table: str = TABLE, **changed: np.ndarray | None) -> di
     return {"mine.zip": where / "mine.zip"}
 
 
-def read(where: Path, table: str = TABLE, colour: bool = True, **changed: np.ndarray | None):
+def read(where: Path, table: str | bytes = TABLE, colour: bool = True, **changed: np.ndarray | None):
     return image_folders.read(folders(where, table, **changed), archive="mine.zip", colour=colour)[0]
 
 
@@ -83,6 +83,11 @@ def test_images_and_masks_that_do_not_fit_are_named(tmp_path: Path, changed: dic
     ("table", "message"),
     [
         ("imgs,split\na.png,train\n", r"no image of part val, test \(1 images\)"),
+        (
+            "imgs,split\na.png,train\nb.png\n",
+            r"line 3: an image and its part must stand there, found \['b\.png', None\]",
+        ),
+        (b"imgs,split\n\xff.png,train\n", r"no UTF-8 text: invalid start byte at byte 11"),
         ("imgs,split\na.png,trian\n", r"Unknown part of data_split\.csv: 'trian'\. Did you mean 'train'"),
         ("imgs,split\na.png,train\na.png,test\n", r"'a\.png' is in train and in test"),
         ("imgs,split,subject\na.png,train,x\nb.png,val,y\nc.png,test,x\n", "'x' is in train and in test"),
@@ -90,7 +95,7 @@ def test_images_and_masks_that_do_not_fit_are_named(tmp_path: Path, changed: dic
         ("", "it has no line"),
     ],
 )
-def test_tables_that_name_no_three_disjoint_parts_are_refused(tmp_path: Path, table: str, message: str) -> None:
+def test_tables_that_name_no_three_disjoint_parts_are_refused(tmp_path: Path, table: str | bytes, message: str) -> None:
     with pytest.raises(BenchmarkError, match=message):
         read(tmp_path, table)
 
