@@ -8,6 +8,8 @@ LATER: dict[str, Any] = {
     "trainer.step_factor": 0.1,
     "trainer.tables": "dense",
     "trainer.table_learning_rate": 1e-2,
+    "trainer.validate_every": 1,
+    "finetune.head_learning_rate": None,
     "finetune.distill": 0.0,
     "finetune.batch_size": None,
     "finetune.warmup_epochs": None,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from fnmatch import fnmatchcase
 from typing import Protocol, TypeVar
 
 from torch import nn
 
 from benchmarks.datasets.bundle import TrainingData
+from benchmarks.models.named import always_trained
 from benchmarks.solver import NetworkSolver, Solver
 from benchmarks.task import Task
 
@@ -96,10 +96,8 @@ class Adapt(Method):
     def attached(self, network: nn.Module, bench: Workbench) -> nn.Module:
         """The network as it is trained: adapted, and with what the task trains whatever the adapter."""
         network = self.adapt(network, bench)
-        patterns = getattr(network, "always_trained", ())
-        for name, parameter in network.named_parameters():
-            if any(fnmatchcase(name, pattern) for pattern in patterns):
-                parameter.requires_grad_(True)
+        for parameter in always_trained(network):
+            parameter.requires_grad_(True)
         return network
 
     def merged(self, network: nn.Module) -> nn.Module:

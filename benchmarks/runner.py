@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import msgspec
@@ -157,6 +158,28 @@ def check(spec: RunSpec) -> None:
         method.check(Bench(spec, task, fold, Path(), lambda: ("", Path())))
 
 
+def validate(spec: RunSpec, store: Store) -> tuple[float, float]:
+    """The primary metric that a run would reach on validation, as the mean over its folds, and the seconds of its training.
+
+    Nothing is recorded and the test split is not read; the base is found in the store, or made there.
+    """
+    task, method = load_task(spec), load_method(spec)
+    keep_freed_memory()
+    scores, seconds = [], 0.0
+    for fold in _bundle(task, spec).folds:
+        with TemporaryDirectory(prefix="benchmarks-tune-") as scratch:
+            bench = _bench(spec, task, fold, store, Path(scratch))
+            solver = method.produce(bench)
+        histories = list(bench.histories.values())
+        seconds += sum(history.seconds for history in histories)
+        if histories:
+            scores.append(histories[-1].best)
+        else:
+            samples = collect(solver, fold.training.val, task, spec.config["trainer"]["batch_size"])
+            scores.append(task.primary.statistic(samples).value(None))
+    return float(np.mean(scores)), seconds
+
+
 def evaluate(solver: Solver, fold: Fold, task: Task, spec: RunSpec) -> dict[str, np.ndarray]:
     """The answers to the test split, which nothing reads before; pictures show some of it afterwards."""
     return collect(solver, fold.test, task, spec.config["trainer"]["batch_size"])
@@ -254,7 +277,7 @@ def _complete(record: Record, spec: RunSpec, bundle: DataBundle, benches: list[B
     cost.train_seconds = sum(history.seconds for history in histories)
     cost.method_seconds = progress.seconds["fit"] - cost.train_seconds - sum(bench.base_seconds for bench in benches)
     cost.eval_seconds = progress.seconds["evaluate"] + progress.seconds["score"]
-    cost.epochs = sum(len(history.rows) for history in histories)
+    cost.epochs = sum(history.epochs for history in histories)
     if cost.params_total is not None and benches[0].trained is not None:
         cost.params_trainable = benches[0].trained  # adapters that were merged since, and frozen parts
     cost.best_epoch = histories[-1].best_epoch if histories else None

@@ -93,8 +93,8 @@ class Protocol(Enum):
 class Trainer:
     """How gradient methods are trained. The learning rate falls tenfold at each epoch without a gain (plateau), by
     `step_factor` in `milestones` (step), along a half cosine or one cycle, or as (1 - t)^0.9 (polynomial); `patience` epochs
-    without a gain of `min_delta` end the run. `tables=rowwise_adagrad` trains tables by the rows that a batch touches, with
-    one number of state a row."""
+    without a gain of `min_delta` end the run. Validation follows every `validate_every` epochs, and the last one.
+    `tables=rowwise_adagrad` trains tables by the rows that a batch touches, with one number of state a row."""
 
     max_epochs: int = 100
     batch_size: int = 4096
@@ -110,6 +110,7 @@ class Trainer:
     min_learning_rate: float = 1e-6
     patience: int | None = None
     min_delta: float = 0.0
+    validate_every: int = 1
     gradient_clip: float | None = None
     accumulate: int = 1
     ema_decay: float | None = None
@@ -127,10 +128,12 @@ class Trainer:
 @dataclass
 class Finetune:
     """Training after compression, and of what adapts. What is not named here, or null, is as in `trainer`; 0 epochs means
-    none. `distill` is the share of the loss that asks for the answers of the uncompressed base in place of the data's."""
+    none. `head_learning_rate` is the rate of what the network always trains, which mostly begins at random. `distill`
+    is the share of the loss that asks for the answers of the uncompressed base in place of the data's."""
 
     max_epochs: int = 1
     learning_rate: float = 1e-4
+    head_learning_rate: float | None = None
     batch_size: int | None = None
     warmup_epochs: float | None = None
     gradient_clip: float | None = None
@@ -196,6 +199,7 @@ RANGES = {
     "trainer.step_factor": Range(0, 1, open=True),
     "trainer.patience": Range(1),
     "trainer.min_delta": Range(0),
+    "trainer.validate_every": Range(1),
     "trainer.gradient_clip": Range(0, open=True),
     "trainer.accumulate": Range(1),
     "trainer.ema_decay": Range(0, 1, open=True),
@@ -203,6 +207,7 @@ RANGES = {
     "trainer.threads": Range(1),
     "finetune.max_epochs": Range(0),
     "finetune.learning_rate": Range(0, open=True),
+    "finetune.head_learning_rate": Range(0, open=True),
     "finetune.batch_size": Range(1),
     "finetune.warmup_epochs": Range(0),
     "finetune.gradient_clip": Range(0, open=True),

@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from benchmarks.datasets.bundle import Split, TrainingData
 from benchmarks.follower import leads
+from benchmarks.models.named import always_trained
 from benchmarks.models.rowwise import RowwiseAdagrad, Together, clip_with_rows, train_by_rows
 from benchmarks.progress import Bar
 from benchmarks.schedule import schedule
@@ -37,12 +38,18 @@ class NonFiniteLossError(ArithmeticError):
 
 @dataclass
 class History:
-    """One row an epoch, the best epoch (from 1), the seconds that training took, and how many epochs were resumed."""
+    """One row a validation, the best epoch (from 1) and its score, seconds of training, and how many epochs were resumed."""
 
     rows: list[dict[str, float]] = field(default_factory=list)
+    best: float = math.nan
     best_epoch: int = 0
     seconds: float = 0.0
     resumed_from: int = 0
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that were trained; the last one is always validated."""
+        return int(self.rows[-1]["epoch"]) if self.rows else 0
 
 
 class EpochBatches:
@@ -97,6 +104,15 @@ class Training(lightning.LightningModule):
         elif gradient_clip_val:
             clip_with_rows(self.network.parameters(), gradient_clip_val)
 
+    def _groups(self, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
+        """What is trained at the configured rate, and what the network always trains at that of heads, where it has one."""
+        rate = self.plan.get("head_learning_rate")
+        heads = {id(parameter) for parameter in always_trained(self.network)} if rate else set()
+        parts: list[dict[str, Any]] = [{"params": [each for each in parameters if id(each) not in heads]}]
+        if heads:
+            parts.append({"params": [each for each in parameters if id(each) in heads], "lr": rate})
+        return [part for part in parts if part["params"]]
+
     @property
     def remedy(self) -> str:
         """What to do about a loss that is not finite."""
@@ -108,14 +124,15 @@ class Training(lightning.LightningModule):
         rate, decay = plan["learning_rate"], plan["weight_decay"]
         rows = train_by_rows(self.network) if plan["tables"] == "rowwise_adagrad" else []
         parameters = [parameter for parameter in parameters if not any(parameter is table for table in rows)]
+        groups = self._groups(parameters)
         # A fused step unscales the gradients itself, after the clipping that needs them unscaled.
         fused: dict[str, Any] = {} if plan["precision"] == "16-mixed" and plan["gradient_clip"] else {"fused": True}
         optimizer: torch.optim.Optimizer
         if plan["optimizer"] == "sgd":
-            optimizer = torch.optim.SGD(parameters, rate, momentum=0.9, nesterov=True, weight_decay=decay)
+            optimizer = torch.optim.SGD(groups, rate, momentum=0.9, nesterov=True, weight_decay=decay)
         else:
             kind = torch.optim.AdamW if plan["optimizer"] == "adamw" else torch.optim.Adam
-            optimizer = kind(parameters, rate, weight_decay=decay, **fused)
+            optimizer = kind(groups, rate, weight_decay=decay, **fused)
         if rows:
             by_rows = RowwiseAdagrad(rows, plan["table_learning_rate"], weight_decay=self.table_decay)
             optimizer = Together(optimizer, by_rows) if parameters else by_rows
@@ -177,18 +194,19 @@ class Selection(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         assert isinstance(pl_module, Training)
+        epoch = trainer.current_epoch + 1
+        if epoch % self.plan["validate_every"] and epoch < self.plan["max_epochs"]:
+            return
         judged = pl_module.network if self.average is None else self.average.module
         judged.eval()
-        score = trainer.strategy.broadcast(self.judge(judged))
+        with trainer.precision_plugin.forward_context():
+            score = trainer.strategy.broadcast(self.judge(judged))
         judged.train()
         loss = float(torch.stack(pl_module.losses).mean()) if pl_module.losses else math.nan
         if pl_module.losses and not math.isfinite(loss):
-            raise NonFiniteLossError(
-                f"The mean loss of epoch {trainer.current_epoch + 1} is {loss}. {pl_module.remedy}"
-            )
+            raise NonFiniteLossError(f"The mean loss of epoch {epoch} is {loss}. {pl_module.remedy}")
         pl_module.losses.clear()
         optimizer = trainer.optimizers[0]
-        epoch = trainer.current_epoch + 1
         row = {
             "epoch": epoch, "step": trainer.global_step, "train_loss": loss, f"val_{self.metric}": score,
             "lr": optimizer.param_groups[0]["lr"], "seconds": time.perf_counter() - self.started,
@@ -198,10 +216,10 @@ class Selection(lightning.Callback):
             logger.log_metrics(row, step=trainer.global_step)
         if (math.isfinite(score) and self.sign * score > self.best + self.plan["min_delta"]) or not self.best_weights:
             self.best = self.sign * score if math.isfinite(score) else -math.inf
-            self.history.best_epoch, self.waited = epoch, 0
+            self.history.best_epoch, self.history.best, self.waited = epoch, score, 0
             self.best_weights = {name: value.detach().clone() for name, value in judged.state_dict().items()}
         else:
-            self.waited += 1
+            self.waited = epoch - self.history.best_epoch
             if self.plan["schedule"] == "plateau":
                 self._lower_rate(trainer)
         self._stop_where_patience_ends(trainer)
@@ -233,8 +251,8 @@ class Selection(lightning.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.waited, self.best_weights = state_dict["best"], state_dict["waited"], state_dict["best_weights"]
         self.history.rows[:] = state_dict["rows"]
-        self.history.best_epoch = state_dict["best_epoch"]
-        self.history.resumed_from = len(self.history.rows)
+        self.history.best_epoch, self.history.best = state_dict["best_epoch"], self.sign * state_dict["best"]
+        self.history.resumed_from = self.history.epochs
         torch.set_rng_state(state_dict["random"])
         self.average_weights = state_dict[
             "average"

@@ -1,9 +1,10 @@
-"""Networks by their short names, with their constructor's arguments as options."""
+"""Networks by their short names, and parameters by those that a network calls always trained."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import nn
@@ -26,3 +27,13 @@ def named(
         if option not in allowed:
             raise errors.unknown(f"option of model {name}", option, allowed)
     return known[name](*given, **options)
+
+
+def always_trained(network: nn.Module) -> list[nn.Parameter]:
+    """What a network names in `always_trained`, patterns of its parameters' names: a head, a prompt; mostly none."""
+    patterns = getattr(network, "always_trained", ())
+    return [
+        parameter
+        for name, parameter in network.named_parameters()
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]

@@ -140,6 +140,17 @@ def test_a_gain_up_to_min_delta_is_none() -> None:
     assert train(line(), Script(0.50, 0.55, 0.60, 0.65), min_delta=0.12, patience=2, max_epochs=4).best_epoch == 1
 
 
+def test_validation_follows_every_few_epochs_and_the_last() -> None:
+    judge = Script(0.1, 0.9, 0.5)
+    history = train(line(), judge, max_epochs=5, validate_every=2)
+    assert [row["epoch"] for row in history.rows] == [2, 4, 5]
+    assert (len(judge.shown), history.best_epoch, history.epochs) == (3, 4, 5)
+
+
+def test_patience_counts_epochs_however_seldom_they_are_validated() -> None:
+    assert train(line(), Script(9, *[1] * 9), max_epochs=8, validate_every=2, patience=3).epochs == 6
+
+
 def test_the_rate_of_a_plateau_has_a_floor() -> None:
     history = train(line(), Script(5, *[1] * 9), schedule="plateau", min_learning_rate=1e-3, max_epochs=5)
     assert rates(history)[-1] == pytest.approx(1e-3)
@@ -293,6 +304,29 @@ def test_a_loss_that_is_not_finite_stops_at_once() -> None:
     with pytest.raises(trainer.NonFiniteLossError, match=r"epoch 1, step 3.*trainer\.learning_rate"):
         train(line(), rising(), task)
     assert len(task.batches) == 3
+
+
+class Headed(nn.Module):
+    """A body and a head, of which the head is what every adapter trains."""
+
+    always_trained = ("head.*",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.head = nn.Linear(3, 3), nn.Linear(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x))
+
+
+def test_the_head_has_a_rate_of_its_own() -> None:
+    """A first step of Adam is as long as the rate in every coordinate."""
+    network, start = Headed(), Headed()
+    fit(network, Line(), points(), plan(optimizer="adam", max_epochs=1, batch_size=N) | {"head_learning_rate": 0.1},
+        seed=0, judge=rising(), title="")  # fmt: skip
+    assert torch.allclose((network.body.weight - start.body.weight).abs(), torch.tensor(0.01), rtol=1e-3)
+    assert torch.allclose((network.head.weight - start.head.weight).abs(), torch.tensor(0.1), rtol=1e-3)
 
 
 def test_gradients_are_clipped() -> None:

@@ -1,0 +1,135 @@
+"""`tune`: tries values of settings on validation and writes the best ones down, with what was searched. No test split is read.
+
+Every point of the search is one training as a run would do it. What it reached on validation is kept in the store's folder, so
+that a search that was cut off, or is widened, trains only what is new.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.config import expand, split_override
+from benchmarks.errors import BenchmarkError
+from benchmarks.leaderboard.store import Store
+from benchmarks.spec import RunSpec
+
+SEARCHED = ("trainer", "finetune", "method", "model", "task")
+"""Groups whose keys may be searched; another data set, seed or scale is another question."""
+FOLDER = Path(__file__).resolve().parents[2] / "conf" / "tuned"
+
+
+@dataclass(frozen=True)
+class Point:
+    """Values that were tried, what they reached on validation (mean over folds), and the seconds of training."""
+
+    values: dict[str, Any]
+    score: float
+    seconds: float
+
+
+def main(argv: Sequence[str]) -> int:
+    """Searches the grid of all values that were typed, prints it best first, and with --write keeps the best."""
+    arguments, words = _parser().parse_known_args(argv)
+    if unknown := [word for word in words if "=" not in word]:
+        raise BenchmarkError(f"'{unknown[0]}' is no setting. Type KEY=VALUE, or KEY=VALUE,VALUE,... to search.")
+    specs = [RunSpec.of(point) for point in expand([*words, f"store={arguments.store}"])]
+    searched = _searched(words)
+    from benchmarks.runner import check, load_task  # torch from here on
+
+    metric = load_task(specs[0]).primary
+    for spec in specs:
+        check(spec)
+    points = sorted(
+        (_tried(spec, searched, Store(arguments.store)) for spec in specs),
+        key=lambda point: point.score,
+        reverse=metric.direction == "max",
+    )
+    for point in points:
+        shown = " ".join(f"{key}={value}" for key, value in point.values.items())
+        print(f"validation {metric.name} {point.score:.4f}  {point.seconds:7.1f} s  {shown}")
+    if arguments.write:
+        print(f"written: {write(specs[0], words, points, metric.name, arguments.folder)}")
+    return 0
+
+
+def write(spec: RunSpec, words: Sequence[str], points: Sequence[Point], metric: str, folder: Path = FOLDER) -> Path:
+    """The best of `points`, which is the first, as the file that later runs of this task and method begin with."""
+    path = folder / f"{spec.task}_{spec.method}.yaml"
+    content: dict[str, Any] = {}
+    for key, value in points[0].values.items():
+        *parents, last = key.split(".")
+        place = content
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    search = " ".join(word for word in words if not word.startswith("store="))
+    lines = [
+        "@package _global_",
+        f"Of {len(points)} points the best by {metric} on the validation split of {spec.card.id}, seed {spec.seed}:",
+        f"  python -m benchmarks tune {search}",
+        *(
+            f"  {point.score:.4f}  " + " ".join(f"{key}={value}" for key, value in point.values.items())
+            for point in points
+        ),
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "".join(f"# {line}\n" for line in lines) + yaml.safe_dump(content, sort_keys=False)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _searched(words: Sequence[str]) -> list[str]:
+    """The keys that were given several values; raises BenchmarkError where there is none or one that is no setting."""
+    counts: dict[str, set[str]] = {}
+    for point in expand(words):
+        for override in point:
+            key, value = split_override(override)
+            counts.setdefault(key, set()).add(value)
+    keys = [key for key, values in counts.items() if len(values) > 1]
+    if not keys:
+        raise BenchmarkError("Nothing is searched: give a key several values, as finetune.learning_rate=1e-4,1e-3.")
+    for key in keys:
+        if key.partition(".")[0] not in SEARCHED or "." not in key:
+            allowed = ", ".join(f"{group}.KEY" for group in SEARCHED)
+            raise BenchmarkError(f"'{key}' is not what a search chooses: it chooses {allowed}. Give {key} one value.")
+    return keys
+
+
+def _tried(spec: RunSpec, searched: Sequence[str], store: Store) -> Point:
+    """One point of the search, made now or found."""
+    path = store.work / ".tune" / f"{spec.key}.json"
+    values = {key: _value(spec.config, key) for key in searched}
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return Point(values, found["score"], found["seconds"])
+    from benchmarks.runner import validate
+
+    score, seconds = validate(spec, store)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"values": values, "score": score, "seconds": seconds}), encoding="utf-8")
+    return Point(values, score, seconds)
+
+
+def _value(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = config[part]
+    return config
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks tune",
+        usage="python -m benchmarks tune task=T method=M KEY=VALUE,VALUE,... [key=value ...] [--store results] [--write]",
+        description="Tries values on validation, never on the test split.",
+    )
+    parser.add_argument("--store", default="results", help="where bases and what was tried are kept (default: results)")
+    parser.add_argument("--write", action="store_true", help="write the best to conf/tuned/TASK_METHOD.yaml")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="the folder to write to")
+    return parser
