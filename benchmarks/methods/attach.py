@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -12,6 +13,7 @@ from benchmarks.datasets import cache
 from benchmarks.errors import BenchmarkError
 from benchmarks.method import Adapt, Workbench
 from benchmarks.methods.bias_norm import freeze_matrices
+from benchmarks.methods.norms import freeze_all_but_norms
 from benchmarks.models.lowrank.spectrum import Pairs, singular_pairs
 from benchmarks.models.lowrank.surgery import conv_units, whole_linear_units
 from benchmarks.models.lowrank.update import Update, attach, merge_updates
@@ -21,11 +23,12 @@ from benchmarks.models.lowrank.update import Update, attach, merge_updates
 class Attach(Adapt):
     """Attaches an update to every layer that may be compressed, and merges it into the layer after training.
 
-    With `vectors`, biases, norms and other vectors of the network train as well (see `bias_norm`). Batch normalisation
-    gathers new statistics in either case, as it does wherever a network is trained.
+    With `vectors`, biases, norms and other vectors of the network train as well (see `bias_norm`), or its layer and group
+    norms alone (see `norms`). Batch normalisation gathers new statistics in either case, as it does wherever a network is
+    trained.
     """
 
-    vectors: bool = False
+    vectors: bool | Literal["norms"] = False
 
     @abstractmethod
     def update(self, name: str, weight: Tensor) -> Update:
@@ -48,7 +51,9 @@ class Attach(Adapt):
             raise BenchmarkError(
                 f"The network has no linear layer or convolution that may be updated: {type(network).__name__}."
             )
-        if self.vectors:
+        if self.vectors == "norms":
+            freeze_all_but_norms(network)
+        elif self.vectors:
             freeze_matrices(network)
         else:
             network.requires_grad_(False)
