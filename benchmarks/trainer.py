@@ -125,8 +125,9 @@ class Training(lightning.LightningModule):
         rows = train_by_rows(self.network) if plan["tables"] == "rowwise_adagrad" else []
         parameters = [parameter for parameter in parameters if not any(parameter is table for table in rows)]
         groups = self._groups(parameters)
-        # A fused step unscales the gradients itself, after the clipping that needs them unscaled.
-        fused: dict[str, Any] = {} if plan["precision"] == "16-mixed" and plan["gradient_clip"] else {"fused": True}
+        # A fused step unscales the gradients itself, after the clipping that needs them unscaled; Lightning refuses both together.
+        clipped = plan["precision"].endswith("-mixed") and plan["gradient_clip"]
+        fused: dict[str, Any] = {} if clipped else {"fused": True}
         optimizer: torch.optim.Optimizer
         if plan["optimizer"] == "sgd":
             optimizer = torch.optim.SGD(groups, rate, momentum=0.9, nesterov=True, weight_decay=decay)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "conf" / "tuned"
 
 @dataclass(frozen=True)
 class Point:
-    """Values that were tried, what they reached on validation (mean over folds), and the seconds of training."""
+    """Values that were tried, what they reached on validation (mean over folds; NaN where training diverged), and the seconds
+    of training."""
 
     values: dict[str, Any]
     score: float
@@ -48,12 +50,13 @@ def main(argv: Sequence[str]) -> int:
         check(spec)
     points = sorted(
         (_tried(spec, searched, Store(arguments.store)) for spec in specs),
-        key=lambda point: point.score,
-        reverse=metric.direction == "max",
+        key=lambda point: (math.isnan(point.score), -point.score if metric.direction == "max" else point.score),
     )
     for point in points:
         shown = " ".join(f"{key}={value}" for key, value in point.values.items())
         print(f"validation {metric.name} {point.score:.4f}  {point.seconds:7.1f} s  {shown}")
+    if math.isnan(points[0].score):
+        raise BenchmarkError("Training diverged at every point: nothing is written. Search lower rates.")
     if arguments.write:
         print(f"written: {write(specs[0], words, points, metric.name, arguments.folder)}")
     return 0
@@ -111,7 +114,10 @@ def _tried(spec: RunSpec, searched: Sequence[str], store: Store) -> Point:
         return Point(values, found["score"], found["seconds"])
     from benchmarks.runner import validate
 
-    score, seconds = validate(spec, store)
+    try:
+        score, seconds = validate(spec, store)
+    except ArithmeticError:  # training that left the finite numbers is an answer too
+        score, seconds = math.nan, math.nan
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"values": values, "score": score, "seconds": seconds}), encoding="utf-8")
     return Point(values, score, seconds)

@@ -336,6 +336,13 @@ def test_gradients_are_clipped() -> None:
     assert (network.weight - before).norm() < 1e-3
 
 
+def test_gradients_are_clipped_in_mixed_precision_too() -> None:
+    network = line()
+    before = network.weight.clone()
+    train(network, rising(), precision="bf16-mixed", optimizer="adam", gradient_clip=1e-4, max_epochs=1)
+    assert not torch.equal(network.weight, before)
+
+
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_weights_are_kept_in_full_precision(precision: str) -> None:
     network = line()

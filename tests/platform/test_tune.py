@@ -52,6 +52,21 @@ def test_what_was_tried_is_not_tried_again(
     assert "0.9900" in capsys.readouterr().out.splitlines()[0]
 
 
+def test_a_point_that_diverges_comes_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def diverging(spec: RunSpec, store: Store) -> tuple[float, float]:
+        if spec.config["trainer"]["learning_rate"] > 1:
+            raise ArithmeticError("the loss is nan")
+        return 0.6, 1.0
+
+    monkeypatch.setattr(runner, "validate", diverging)
+    tune.main([*WORDS, "trainer.learning_rate=10,0.1", "--store", str(tmp_path)])
+    assert ["nan" in line for line in capsys.readouterr().out.splitlines()] == [False, True]
+    with pytest.raises(BenchmarkError, match="diverged at every point"):
+        tune.main([*WORDS, "trainer.learning_rate=10,20", "--store", str(tmp_path), "--write"])
+
+
 @pytest.mark.parametrize(
     ("words", "what"),
     [
