@@ -125,7 +125,7 @@ class Training(lightning.LightningModule):
         rows = train_by_rows(self.network) if plan["tables"] == "rowwise_adagrad" else []
         parameters = [parameter for parameter in parameters if not any(parameter is table for table in rows)]
         groups = self._groups(parameters)
-        # A fused step unscales the gradients itself, after the clipping that needs them unscaled; Lightning refuses both together.
+        # A fused step unscales the gradients itself, after the clipping that needs them unscaled: Lightning refuses both.
         clipped = plan["precision"].endswith("-mixed") and plan["gradient_clip"]
         fused: dict[str, Any] = {} if clipped else {"fused": True}
         optimizer: torch.optim.Optimizer
