@@ -71,6 +71,12 @@ class Task(ABC):
     def predict(self, network: nn.Module, batch: Batch) -> Outputs:
         """What a trained network answers: arrays with one row a sample."""
 
+    def calibrate(self, network: nn.Module, samples: Mapping[str, np.ndarray]) -> None:
+        """May set in a network what validation tells of its answers, as a temperature; called wherever training is judged.
+
+        `samples` are the validation samples and answers that the network was judged by. What is set must be kept in its state.
+        """
+
     def analytic_flops(self, network: nn.Module) -> int:
         """Operations per sample that a counter of matrix products does not see."""
         return 0

@@ -159,7 +159,8 @@ class Bench:
         return loss
 
     def judge(self, network: nn.Module) -> float:
-        """The primary metric on the validation split."""
+        """The primary metric on the validation split, by which the task also calibrates the network."""
         solver = NetworkSolver(self.task, network, self.data.schema)
         samples = collect(solver, self.data.val, self.task, self.spec.config["trainer"]["batch_size"])
+        self.task.calibrate(network, samples)
         return self.task.primary.statistic(samples).value(None)

@@ -3,7 +3,8 @@
 `probability` [n, h, w] is what a solver says of each pixel and `mask` [n, h, w] what is so, both at the images' own
 resolution. Pixels outside of `field` [n, h, w] do not count, where data have it. Overlaps are of each image and then
 averaged; an image without objects and without detections counts 1, one with either alone 0. Masks are what is above one half,
-and in `rma_*` what RankSEG-RMA decides on (see `decision`).
+and in `rma_*` what RankSEG-RMA decides on (see `decision`); `tempered_*` are of probabilities at the `temperature` [n] that
+was found on validation (see `calibration`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from benchmarks.medseg.calibration import tempered
 from benchmarks.medseg.decision import rank_decision
 from benchmarks.medseg.skeleton import cl_dice
 from benchmarks.medseg.surfaces import hausdorff95
@@ -32,6 +34,12 @@ def ranked_overlap(samples: Samples, target: str) -> Statistic:
     """Dice or IoU of each image with the mask of the highest expected one, averaged."""
     samples = in_field(samples)
     return mean_of(overlap(rank_decision(samples["probability"], target), samples["mask"], target))
+
+
+def at_temperature(samples: Samples, measure: Callable[[Samples], Statistic]) -> Statistic:
+    """A measure of the probabilities at their temperature, which is 1 where none was found."""
+    temperature = samples.get("temperature", np.ones(len(samples["mask"])))
+    return measure({**samples, "probability": tempered(samples["probability"], temperature)})
 
 
 def overlap(detected: np.ndarray, mask: np.ndarray, target: str = "dice") -> np.ndarray:
@@ -98,6 +106,11 @@ METRICS = (
            perfect=1.0),
     Metric("ece", 1, "", "min", "pooled", calibration_error,
            f"Expected calibration error of pixels, {CALIBRATION_BINS} bins", SHARE, perfect=0.0),
+    Metric("tempered_rma_dice", 1, "", "max", "mean_of_samples",
+           partial(at_temperature, measure=partial(ranked_overlap, target="dice")),
+           "rma_dice of probabilities at the temperature found on validation", SHARE, perfect=1.0),
+    Metric("tempered_ece", 1, "", "min", "pooled", partial(at_temperature, measure=calibration_error),
+           "ece of probabilities at the temperature found on validation", SHARE, perfect=0.0),
     Metric("empty", 1, "images", "min", "pooled", empty_answers, "Images of which one mask alone is empty", LENGTH,
            intervals=False, perfect=0.0),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from benchmarks.datasets.bundle import Fold, Split
 from benchmarks.errors import BenchmarkError
+from benchmarks.medseg.calibration import fit_temperature
 from benchmarks.medseg.losses import dice_loss, focal_loss
 from benchmarks.medseg.metrics import METRICS, UNIT
 from benchmarks.models.medseg.build import build
@@ -75,6 +76,8 @@ class MedSeg(Task):
                 f"task.crop={self.crop} is larger than the images, {schema['height']} x {schema['width']}. Type task.crop=0."
             )
         seen.shrink, seen.crop = schema.get("shrink", 1), self.crop or schema["crop"]
+        # Of the probabilities, see `calibration`; 1 says that nothing is known.
+        network.register_buffer("temperature", torch.ones(()))
         return network
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
@@ -98,7 +101,16 @@ class MedSeg(Task):
         ].float()
         if seen.shrink > 1:
             logits = interpolate(logits, scale_factor=seen.shrink, mode="bilinear", align_corners=False)
-        return {"probability": torch.sigmoid(logits)[:, 0, : image.shape[2], : image.shape[3]]}
+        temperature = network.get_buffer("temperature").float().expand(len(logits))
+        return {
+            "probability": torch.sigmoid(logits)[:, 0, : image.shape[2], : image.shape[3]],
+            "temperature": temperature,
+        }
+
+    def calibrate(self, network: nn.Module, samples: Mapping[str, np.ndarray]) -> None:
+        """Sets the temperature at which the probabilities of validation have the least cross entropy."""
+        found = fit_temperature(samples["probability"], samples["mask"], samples.get("field"))
+        network.get_buffer("temperature").fill_(found)
 
     def example(self, schema: Mapping[str, Any], size: int) -> Batch:
         """Noise of the images' size and channels."""

@@ -95,7 +95,7 @@ def load_published(network: LiteMedSAM, path: Path) -> None:
     require_fit(
         f"The weights {path} do not fit this network",
         used,
-        {name: value for name, value in own.items() if not name.startswith("head.") and name != "prompt"},
+        {name: value for name, value in own.items() if name.partition(".")[0] not in ("head", "prompt", "temperature")},
         "Leave out the model.* settings but model.head, or type weights=null to begin at random.",
     )
     network.load_state_dict(own | used)

@@ -32,6 +32,10 @@ class Echo(nn.Module):
 
     multiple, shrink, crop = 8, 1, 0
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("temperature", torch.ones(()))
+
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         self.seen = image
         return image[:, :1]
