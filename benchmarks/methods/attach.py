@@ -21,7 +21,7 @@ from benchmarks.models.lowrank.update import Update, attach, merge_updates
 
 @dataclass(frozen=True)
 class Attach(Adapt):
-    """Attaches an update to every layer that may be compressed, and merges it into the layer after training.
+    """Attaches an update to every layer that may be compressed, and to convolutions with groups, and merges it afterwards.
 
     With `vectors`, biases, norms and other vectors of the network train as well (see `bias_norm`), or its layer and group
     norms alone (see `norms`). Batch normalisation gathers new statistics in either case, as it does wherever a network is
@@ -46,7 +46,7 @@ class Attach(Adapt):
         return merge_updates(network)
 
     def _attach(self, network: nn.Module) -> None:
-        layers = whole_linear_units(network) | conv_units(network, getattr(network, "keep_dense", ()))
+        layers = whole_linear_units(network) | conv_units(network, getattr(network, "keep_dense", ()), every=True)
         if not layers:
             raise BenchmarkError(
                 f"The network has no linear layer or convolution that may be updated: {type(network).__name__}."

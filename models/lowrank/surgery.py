@@ -46,11 +46,14 @@ def linear_units(network: nn.Module, keep_dense: Iterable[str] = ()) -> dict[str
     return dict(_of_type(network, nn.Linear, tuple(keep_dense)))
 
 
-def conv_units(network: nn.Module, keep_dense: Iterable[str] = ()) -> dict[str, nn.Conv2d]:
-    """The convolutions over images that may be compressed, by name, under the same conditions; none with groups."""
+def conv_units(network: nn.Module, keep_dense: Iterable[str] = (), *, every: bool = False) -> dict[str, nn.Conv2d]:
+    """The convolutions over images that may be compressed, by name, under the same conditions.
+
+    Those with groups, or other padding than zeros, are no matrix on patches: only with `every`, for what updates any weight.
+    """
     found = [pair for kind in (nn.Conv2d, FFTConv2d) for pair in _of_type(network, kind, tuple(keep_dense))]
     order = {name: place for place, (name, _) in enumerate(network.named_modules())}
-    return {name: conv for name, conv in sorted(found, key=lambda pair: order[pair[0]]) if compressible(conv)}
+    return {name: conv for name, conv in sorted(found, key=lambda pair: order[pair[0]]) if every or compressible(conv)}
 
 
 def whole_linear_units(network: nn.Module) -> dict[str, nn.Linear]:

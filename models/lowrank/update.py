@@ -76,7 +76,32 @@ class Update(nn.Module, ABC):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
-class LowRankUpdate(Update):
+class FactoredUpdate(Update):
+    """W + up down with factors of a `width`, which need not be below the rank of W."""
+
+    def __init__(self, weight: torch.Tensor, width: int) -> None:
+        super().__init__(weight)
+        self.width = width
+
+    @abstractmethod
+    def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """`up` [out, width] and `down` [width, in * kernel], made of the numbers that train."""
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        up, down = self.factors()
+        return weight + (up @ down).view(weight.shape)
+
+    def output(self, layer: Layer, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor | None:
+        """Multiplications of a step (forward, and backward to x and the factors) decide; a small rank never rebuilds."""
+        size, thin = self.rows * self.columns, self.width * (self.rows + self.columns)
+        n = tokens(layer, x)
+        if not acts_on_patches(layer) or 3 * n * thin > n * size + 3 * self.width * size:
+            return None
+        up, down = self.factors()
+        return applied(layer, weight, x) + lift(layer, project(layer, x, down), up)
+
+
+class LowRankUpdate(FactoredUpdate):
     """W + scale up down.
 
     `down` [rank, in * kernel] is drawn as torch draws a linear layer, `up` [out, rank] is zero: an update that was not
@@ -84,22 +109,14 @@ class LowRankUpdate(Update):
     """
 
     def __init__(self, weight: torch.Tensor, rank: int, scale: float) -> None:
-        super().__init__(weight)
+        super().__init__(weight, rank)
         self.scale = scale
         self.down = nn.Parameter(weight.new_empty(rank, self.columns))
         self.up = nn.Parameter(weight.new_zeros(self.rows, rank))
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
-    def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        return weight + (self.scale * (self.up @ self.down)).view(weight.shape)
-
-    def output(self, layer: Layer, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor | None:
-        """Multiplications of a step (forward, and backward to x and the factors) decide; a small rank never rebuilds."""
-        size, thin = self.rows * self.columns, len(self.down) * (self.rows + self.columns)
-        n = tokens(layer, x)
-        if not acts_on_patches(layer) or 3 * n * thin > n * size + 3 * len(self.down) * size:
-            return None
-        return applied(layer, weight, x) + lift(layer, project(layer, x, self.down), self.scale * self.up)
+    def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.scale * self.up, self.down
 
 
 def attach(layers: Mapping[str, Layer], make: Callable[[str, torch.Tensor], Update]) -> None:
@@ -142,6 +159,11 @@ def matrix_shape(weight: torch.Tensor) -> tuple[int, int]:
 def acts_on_patches(layer: Layer) -> bool:
     """Whether one matrix maps each patch to its outputs: all layers but convolutions with groups or other padding than zeros."""
     return isinstance(layer, nn.Linear) or compressible(layer)
+
+
+def at_least_single(x: torch.Tensor) -> torch.Tensor:
+    """In 32 bits or more, for what is not computed in fewer."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def tokens(layer: Layer, x: torch.Tensor) -> int:

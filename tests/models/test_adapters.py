@@ -29,6 +29,8 @@ LAYERS = {
     "stride 2": lambda: nn.Conv2d(5, 16, (3, 2), stride=2, padding=(1, 0), dilation=2, bias=False),
     "grouped": lambda: nn.Conv2d(8, 16, 3, stride=2, padding=1, groups=2),
 }
+SIZES = {"rank": (1, 2, 3), "band": (1, 2, 3), "coefficients": (1, 2, 3), "bases": (1, 2, 3), "block": (2, 3, 4)}
+"""Settings that say how much trains, with values that rise."""
 EVERY = [pytest.param(method, layer, id=f"{method}, {layer}") for method in KINDS for layer in LAYERS]
 
 
@@ -36,6 +38,11 @@ def method_of(name: str, **changes: object) -> Attach:
     """With settings that leave something of each small layer to be trained: the defaults are for wide ones."""
     small = {"salt": {"top": 0.5, "rank": 2}}
     return KINDS[name](**{**small.get(name, {}), **changes})
+
+
+def size_setting(method: str) -> str:
+    """The first of SIZES that a method has, or nothing."""
+    return next((name for name in SIZES if name in registry.entry("method", method).settings), "")
 
 
 def base_of(kind: str, seed: int = 0) -> Layer:
@@ -137,19 +144,17 @@ def test_a_saved_adapter_answers_the_same_where_singular_pairs_have_other_signs(
         assert torch.equal(other.eval()(x), layer.eval()(x))
 
 
-@pytest.mark.parametrize(
-    "method", [name for name in KINDS if {"rank", "band"} & set(registry.entry("method", name).settings)]
-)
+@pytest.mark.parametrize("method", [name for name in KINDS if size_setting(name)])
 @pytest.mark.parametrize("kind", LAYERS)
 def test_what_trains_grows_with_the_rank(method: str, kind: str) -> None:
-    setting = "rank" if "rank" in registry.entry("method", method).settings else "band"
+    setting = size_setting(method)
     sizes = [
         sum(
             parameter.numel()
-            for parameter in adapted(method, kind, **{setting: rank}).parameters()
+            for parameter in adapted(method, kind, **{setting: size}).parameters()
             if parameter.requires_grad
         )
-        for rank in (1, 2, 3)
+        for size in SIZES[setting]
     ]
     bias = base_of(kind).bias is not None
     assert sizes[0] > 0

@@ -241,7 +241,7 @@ def test_an_adapter_that_is_not_trained_leaves_its_base_as_it_is(
 
 @pytest.mark.parametrize(("task", "method"), PAIRS)
 def test_a_method_without_a_network_is_one_run_whatever_the_model(task: str, method: str) -> None:
-    models = registry.models_for(task)
+    models = list(registry.models_for(task))[:2]  # two tell as much as all, of which some tasks have a dozen
     keys = {RunSpec.of([f"task={task}", "scale=smoke", f"method={method}", f"model={model}"]).key for model in models}
     uses_a_network = bool(registry.entry("method", method).header("requires"))
     assert len(keys) == (len(models) if uses_a_network else 1)
