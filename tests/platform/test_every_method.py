@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ from benchmarks.workbench import Bench
 
 SHARED = (
     "scale=smoke", "trainer.max_epochs=1", "finetune.max_epochs=1", "trainer.progress=false", "trainer.accelerator=cpu",
-    "trainer.threads=1", "profile=none",
+    "trainer.threads=1", "profile=none", "pictures=false",
 )  # fmt: skip
 SMALL = {
     "ctr": ("data.rows=4000", "model.embedding_dim=4", "model.hidden_units=[32,32]", "trainer.batch_size=1024"),
@@ -67,11 +69,37 @@ def quick() -> Iterator[None]:
         patch.setattr(profiling, "WARM_UP_SECONDS", 0.0)
         patch.setattr(profiling, "MEASURE_SECONDS", 0.0)
         patch.setattr(provenance, "_git", lambda: (None, None, None))
+        patch.setattr(os, "fsync", lambda _: None)  # nothing of this is to survive the machine
         yield
 
 
+Made = dict[str, tuple[NetworkSolver, Fold]]
+
+
 @pytest.fixture(scope="module")
-def twins(tmp_path_factory: pytest.TempPathFactory, quick: None) -> tuple[Store, Store]:
+def made(quick: None) -> Iterator[Made]:
+    """The solver and the last fold of every run of this module that was evaluated first, by the key of the run."""
+    solvers: Made = {}
+    real = runner.evaluate
+
+    def evaluate(solver, fold, task, run):
+        if not isinstance(fold, Guarded):
+            solvers.setdefault(run.key, (solver, fold))
+        return real(solver, fold, task, run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "evaluate", evaluate)
+        yield solvers
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store in which nothing was made but from guarded data."""
+    return Store(tmp_path_factory.mktemp("guarded"))
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory, made: Made) -> tuple[Store, Store]:
     """Two stores that share nothing, so that their runs have to agree by themselves."""
     return Store(tmp_path_factory.mktemp("one")), Store(tmp_path_factory.mktemp("two"))
 
@@ -83,6 +111,19 @@ def spec(task: str, method: str, *words: str) -> RunSpec:
     # A run without a network has no settings of a model.
     own = [word for word in SMALL[task] if settings["requires"] or not word.startswith("model.")]
     return RunSpec.of([f"task={task}", *SHARED, *own, f"method={method}", *sizes, *words])
+
+
+def likewise(run: RunSpec, **changes: object) -> RunSpec:
+    """The run with another seed, or made in another way, without composing it again."""
+    typed = (f"{key}={value}" for key, value in changes.items())
+    return RunSpec((*run.overrides, *typed), {**run.config, **changes})
+
+
+@cache
+def data_of(task: str) -> DataBundle:
+    """The data of every run of a task here."""
+    run = spec(task, "none")
+    return open_bundle(run.card.id, run.data_options, progress=False)
 
 
 def weights(store: Store, record: Record) -> dict[str, torch.Tensor]:
@@ -113,10 +154,10 @@ class Guarded(Fold):
 
 @pytest.mark.parametrize(("task", "method"), PAIRS)
 def test_the_test_split_is_read_by_the_evaluation_alone(
-    task: str, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    task: str, method: str, guarded: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = spec(task, method, "profile=fast")
-    bundle = open_bundle(made.card.id, made.data_options, progress=False)
+    run = likewise(spec(task, method), profile="fast", pictures=True, if_exists="rerun")
+    bundle = data_of(task)
     guards = tuple(Guarded(fold) for fold in bundle.folds)
     changed = DataBundle(bundle.id, bundle.fingerprint, guards)
     monkeypatch.setattr(registry.entry("task", task).load(Task), "data", lambda *_: changed)
@@ -131,16 +172,19 @@ def test_the_test_split_is_read_by_the_evaluation_alone(
             fold.__dict__["evaluating"] = False
 
     monkeypatch.setattr(runner, "evaluate", evaluate)
-    store = Store(tmp_path / "results")
-    runner.check(made)
-    assert runner.run(made, store).status == "ok"
-    assert [guard.reads for guard in guards] == [len(list(store.records()))] * len(guards)
+    before = len(list(guarded.records()))
+    runner.check(run)
+    assert runner.run(run, guarded).status == "ok"
+    records = len(list(guarded.records())) - before  # with the base, where this method is the first to ask for it
+    assert records
+    assert [guard.reads for guard in guards] == [records] * len(guards)
 
 
 @pytest.mark.parametrize(("task", "method"), PAIRS)
 def test_equal_seeds_agree_bit_by_bit_and_two_seeds_differ(task: str, method: str, twins: tuple[Store, Store]) -> None:
-    one, two = (runner.run(spec(task, method), store) for store in twins)
-    other = runner.run(spec(task, method, "seed=1"), twins[0])
+    run = spec(task, method)
+    one, two = (runner.run(run, store) for store in twins)
+    other = runner.run(likewise(run, seed=1), twins[0])
     assert one.run_id != two.run_id
     assert equal(weights(twins[0], one), weights(twins[1], two))
     assert [row.value for row in one.quality] == [row.value for row in two.quality]
@@ -152,20 +196,10 @@ def test_equal_seeds_agree_bit_by_bit_and_two_seeds_differ(task: str, method: st
 
 
 @pytest.mark.parametrize(("task", "method"), PAIRS)
-def test_a_saved_solver_answers_the_same(
-    task: str, method: str, twins: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list = []
-    real = runner.evaluate
-
-    def evaluate(solver, fold, *rest):
-        made.append((solver, fold))
-        return real(solver, fold, *rest)
-
-    monkeypatch.setattr(runner, "evaluate", evaluate)
-    run = spec(task, method, "if_exists=rerun")
+def test_a_saved_solver_answers_the_same(task: str, method: str, twins: tuple[Store, Store], made: Made) -> None:
+    run = spec(task, method)
     record = runner.run(run, twins[0])
-    solver, fold = made[-1]
+    solver, fold = made[run.key]
     loaded = NetworkSolver.load(runner.load_task(run), twins[0].folder(record.run_id) / runner.SOLVER / fold.name)
     batch = next(iter(inputs(fold.test, loaded.task).batches(100)))
     ours, theirs = solver.predict(batch), loaded.predict(batch)
@@ -219,7 +253,7 @@ def test_an_adapted_network_has_the_form_of_its_base_and_what_is_frozen_has_not_
         Bench(
             run,
             base.task,
-            open_bundle(run.card.id, run.data_options, progress=False).folds[0],
+            data_of(task).folds[0],
             folder,
             lambda: ("", folder),
         ),
@@ -235,13 +269,16 @@ def test_an_adapted_network_has_the_form_of_its_base_and_what_is_frozen_has_not_
 def test_an_adapter_that_is_not_trained_leaves_its_base_as_it_is(
     task: str, method: str, twins: tuple[Store, Store]
 ) -> None:
-    made, base, _ = with_base(spec(task, method, "finetune.max_epochs=0"), twins[0])
-    assert equal(made.network.state_dict(), base.network.state_dict())
+    attached, base, _ = with_base(spec(task, method, "finetune.max_epochs=0"), twins[0])
+    assert equal(attached.network.state_dict(), base.network.state_dict())
 
 
 @pytest.mark.parametrize(("task", "method"), PAIRS)
 def test_a_method_without_a_network_is_one_run_whatever_the_model(task: str, method: str) -> None:
-    models = list(registry.models_for(task))[:2]  # two tell as much as all, of which some tasks have a dozen
-    keys = {RunSpec.of([f"task={task}", "scale=smoke", f"method={method}", f"model={model}"]).key for model in models}
+    models = registry.models_for(task)
     uses_a_network = bool(registry.entry("method", method).header("requires"))
+    if uses_a_network:  # two of them, and each of them for some method
+        turn = registry.methods_for(task).index(method)
+        models = [models[(turn + step) % len(models)] for step in range(min(2, len(models)))]
+    keys = {RunSpec.of([f"task={task}", "scale=smoke", f"method={method}", f"model={model}"]).key for model in models}
     assert len(keys) == (len(models) if uses_a_network else 1)
