@@ -120,17 +120,20 @@ class Branch(nn.Module):
         return mixed.unflatten(1, (self.heads, self.rank))
 
 
-def kronecker_sum(channel: Tensor, spatial: Tensor) -> Tensor:
-    """Sum over ranks of the products of [b, h, r, c, k] and [b, h, r, n, s]: [b, c, n, h * k * s], heads outermost, s innermost.
+def rank_sum(channel: Tensor, spatial: Tensor) -> Tensor:
+    """Sum over ranks of the products of [b, h, r, c, k] and [b, h, r, n, s]: [b, h, c, k, n, s].
 
     One batched product; nothing of ranks times tokens is held.
     """
     b, h, r, c, k = channel.shape
     n, s = spatial.shape[3:]
     left = channel.permute(0, 1, 3, 4, 2).reshape(b * h, c * k, r)
-    right = spatial.reshape(b * h, r, n * s)
-    product = torch.bmm(left, right).view(b, h, c, k, n, s)
-    return product.permute(0, 2, 4, 1, 3, 5).reshape(b, c, n, h * k * s)
+    return torch.bmm(left, spatial.reshape(b * h, r, n * s)).view(b, h, c, k, n, s)
+
+
+def kronecker_sum(channel: Tensor, spatial: Tensor) -> Tensor:
+    """The sum over ranks as tokens [b, c, n, h * k * s], heads outermost and positions innermost."""
+    return rank_sum(channel, spatial).permute(0, 2, 4, 1, 3, 5).flatten(3)
 
 
 class LessAttention(nn.Module):
