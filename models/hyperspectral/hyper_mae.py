@@ -15,10 +15,10 @@ from torch.nn.functional import pad
 
 from benchmarks.errors import unknown
 from benchmarks.models.hyperspectral.blocks import Blocks, initialise
-from benchmarks.models.hyperspectral.encoder import Encoder, Layout, check_widths
 from benchmarks.models.hyperspectral.less_attention import AttentionShape
+from benchmarks.models.hyperspectral.less_encoder import Encoder, Layout, check_widths
 from benchmarks.models.hyperspectral.less_vit import require_wavelengths
-from benchmarks.models.hyperspectral.reconstruction_loss import reconstruction_loss
+from benchmarks.models.hyperspectral.reconstruction_loss import WEIGHINGS, reconstruction_loss
 from benchmarks.models.hyperspectral.tokens import CLS_STD, by_group, patches_of
 
 GROUPS = ("all", "optical", "radar")
@@ -46,7 +46,8 @@ class HyperMAE(nn.Module):
 
     Of C bands max(int(C (1 - channel_ratio)), 2) are visible, of N positions int(N (1 - position_ratio)) but at least one, in
     every sample other ones; under a perception radius all samples of a batch have the same positions. With `sampling`, the
-    least and the largest share of bands that a training step leaves out before anything else.
+    least and the largest share of bands that a training step leaves out before anything else. `weigh` and what follows it are
+    about the loss (see reconstruction_loss.py).
     """
 
     def __init__(
@@ -59,7 +60,10 @@ class HyperMAE(nn.Module):
         position_ratio: float = 0.75,
         sampling: tuple[float, float] | None = (0.7, 0.8),
         rotary_decoder: bool = True,
-        **loss: Any,
+        weigh: str = "axes",
+        absolute: bool = False,
+        normalise: bool = False,
+        skip_zeros: bool = False,
     ) -> None:
         super().__init__()
         if not (0 <= channel_ratio < 1 and 0 <= position_ratio < 1):
@@ -68,7 +72,15 @@ class HyperMAE(nn.Module):
             raise ValueError(
                 f"sampling={tuple(sampling)}: two shares from 0 to below 1, the second no smaller; or null"
             )
-        self.encoder, self.rotary_decoder, self.loss_options = encoder, rotary_decoder, loss
+        if weigh not in WEIGHINGS:
+            raise unknown("weigh of HyperMAE's loss:", weigh, WEIGHINGS)
+        pixels = encoder.geometry.patch**2
+        if normalise and pixels == 1:
+            raise ValueError("normalise=true: patches of one pixel have no variance")
+        self.encoder, self.rotary_decoder = encoder, rotary_decoder
+        self.loss_options: dict[str, Any] = {
+            "weigh": weigh, "absolute": absolute, "normalise": normalise, "skip_zeros": skip_zeros,
+        }  # fmt: skip
         self.channel_ratio, self.position_ratio, self.sampling = channel_ratio, position_ratio, sampling
         ours = encoder.shape
         shape = AttentionShape(
@@ -77,7 +89,6 @@ class HyperMAE(nn.Module):
         self.embed = nn.Linear(ours.dim, decoder_dim)
         self.blocks = Blocks(decoder_depth, shape, encoder.operator, encoder.layer_scale, encoder.drop_path)
         self.norm = nn.LayerNorm(decoder_dim, eps=1e-6)
-        pixels = encoder.geometry.patch**2
         self.optical = nn.Linear(decoder_dim, pixels)
         self.radar = None if encoder.tokens.radar is None else nn.Linear(decoder_dim, pixels)
         self.patch_mask, self.channel_mask, self.spatial_mask = (
@@ -115,7 +126,7 @@ class HyperMAE(nn.Module):
         return Reconstruction(prediction, patches, channels, positions, wavelengths)
 
     def loss(self, found: Reconstruction) -> Tensor:
-        """A number (see reconstruction_loss.py, which also says what options there are)."""
+        """A number."""
         radar = None if self.radar is None else self.encoder.tokens.is_radar(found.wavelengths)
         return reconstruction_loss(*found[:4], radar, **self.loss_options)
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.errors import unknown
-from benchmarks.models.hyperspectral.encoder import Encoder, Geometry, Layout
 from benchmarks.models.hyperspectral.heads import ConvHead, LinearHead
 from benchmarks.models.hyperspectral.less_attention import AttentionShape
+from benchmarks.models.hyperspectral.less_encoder import Encoder, Geometry, Layout
 from benchmarks.models.hyperspectral.tokens import patches_of
 
 HEADS = ("conv", "linear")

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.models.hyperspectral.encoder import Encoder, Geometry, Layout
 from benchmarks.models.hyperspectral.hyper_mae import HyperMAE, Visible
 from benchmarks.models.hyperspectral.less_attention import AttentionShape
+from benchmarks.models.hyperspectral.less_encoder import Encoder, Geometry, Layout
 from benchmarks.models.hyperspectral.reconstruction_loss import reconstruction_loss
 from benchmarks.models.hyperspectral.tokens import patches_of
 
@@ -225,5 +225,7 @@ def test_what_cannot_be_is_refused() -> None:
         made(sampling=(0.8, 0.7))
     with pytest.raises(BenchmarkError, match="optical"):
         made()(*cube(4), enters="optic")
+    with pytest.raises(BenchmarkError, match="axes"):
+        made(weigh="axis")
     with pytest.raises(ValueError, match="position=rope"):
         made(decoder_dim=48, decoder_heads=2, decoder_depth=1)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.models.hyperspectral.build import build
-from benchmarks.models.hyperspectral.encoder import Layout
+from benchmarks.models.hyperspectral.less_encoder import Layout
 from benchmarks.models.hyperspectral.less_vit import LessViT
 from benchmarks.models.hyperspectral.operators import OPERATORS
 from benchmarks.models.hyperspectral.tokens import patches_of

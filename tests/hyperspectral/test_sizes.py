@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from benchmarks.models.hyperspectral.blocks import Block
-from benchmarks.models.hyperspectral.encoder import Encoder, Geometry
 from benchmarks.models.hyperspectral.hyper_mae import HyperMAE
 from benchmarks.models.hyperspectral.less_attention import AttentionShape
+from benchmarks.models.hyperspectral.less_encoder import Encoder, Geometry
 from benchmarks.models.hyperspectral.operators import OPERATORS
 from benchmarks.models.hyperspectral.tokens import PatchEmbed
 
