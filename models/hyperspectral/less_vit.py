@@ -71,7 +71,7 @@ class LessViT(nn.Module):
             radar,
         )
         self.head = ConvHead(dim, classes, patch, head_width) if head == "conv" else LinearHead(dim, classes, patch)
-        self.keep_dense: tuple[str, ...] = ("encoder.tokens.*", "head.*")
+        self.keep_dense: tuple[str, ...] = ("encoder.tokens.*", "head.*", *self.narrow())
         self.always_trained: tuple[str, ...] = ("head.*",)
 
     def forward(self, cube: Tensor, wavelengths: Tensor) -> Tensor:
@@ -84,6 +84,15 @@ class LessViT(nn.Module):
         grid = (cube.shape[2] // self.multiple, cube.shape[3] // self.multiple)
         row = self.encoder(patches_of(cube, self.multiple), Layout(wavelengths[None], grid), first_row=True)
         return row[:, 0, 1:].transpose(1, 2).unflatten(2, grid)
+
+    def narrow(self) -> list[str]:
+        """The blocks' layers with a side of less than half the tokens' width: those of short sequences."""
+        least = self.encoder.shape.dim / 2
+        return [
+            f"encoder.blocks.{name}"
+            for name, layer in self.encoder.blocks.named_modules()
+            if isinstance(layer, nn.Linear) and min(layer.weight.shape) < least
+        ]
 
     def seen(self, cube: Tensor, wavelengths: Tensor) -> tuple[Tensor, Tensor]:
         """The bands that a step sees: all but in training."""

@@ -160,12 +160,30 @@ def test_a_linear_head_lays_a_patch_out_row_by_row() -> None:
     torch.testing.assert_close(logits[0, 3, 2:, :2].flatten(), plain[0, 4 * 3 : 4 * 4, 1, 0])
 
 
-def test_methods_act_on_the_linear_layers_of_blocks() -> None:
-    network = made()
+@pytest.mark.parametrize(
+    ("operator", "names"),
+    [
+        ("less", {"attn.pool.down", "attn.proj"}),
+        ("additive", {"attn.pool.down", "attn.proj"}),
+        ("full", {"attn.qkv", "attn.proj"}),
+        ("axial", {"attn.spatial.qkv", "attn.spatial.proj", "attn.spectral.qkv", "attn.spectral.proj"}),
+    ],
+)
+def test_methods_act_on_the_wide_layers_of_blocks_at_their_default_rank(operator: str, names: set[str]) -> None:
+    network = build("less_vit", **TASK, operator=operator)
     layers = whole_linear_units(network)
-    assert {name.split(".")[1] for name in layers} == {"blocks"}
-    assert len(layers) == 2 * (1 + 2 * 3 + 2 * 2 + 1 + 2)
+    expected = {f"encoder.blocks.{block}.{name}" for block in range(3) for name in names | {"mlp.fc1", "mlp.fc2"}}
+    assert layers.keys() == expected
     assert conv_units(network, network.keep_dense) == {}
+    assert all(16 * sum(layer.weight.shape) < layer.weight.numel() for layer in layers.values())
+
+
+def test_branches_of_a_wide_network_are_acted_on() -> None:
+    with torch.device("meta"):
+        network = build("less_vit", **TASK, dim=768, heads=12, channel_dim=2, patch=8, depth=1)
+    layers = whole_linear_units(network)
+    assert {"encoder.blocks.0.attn.spatial.qk", "encoder.blocks.0.attn.pool.spatial_pool.kv"} <= layers.keys()
+    assert not any(".channel" in name for name in layers)
 
 
 @pytest.mark.parametrize(
