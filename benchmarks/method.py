@@ -7,17 +7,29 @@ validation samples, and the means to build, start from the base, and train.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.datasets.bundle import TrainingData
 from benchmarks.models.named import always_trained
 from benchmarks.solver import NetworkSolver, Solver
-from benchmarks.task import Task
+from benchmarks.task import Batch, Task
 
 Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What an auxiliary training minimises in place of the task's loss; epochs are chosen by its mean on validation samples.
+
+    `plan` holds what it wants otherwise than `trainer` (settings.Trainer).
+    """
+
+    loss: Callable[[nn.Module, Batch], Tensor]
+    plan: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Workbench(Protocol):
@@ -50,10 +62,11 @@ class Workbench(Protocol):
     def remember(self, key: tuple[object, ...], make: Callable[[], Found]) -> Found:
         """What a method derives from the base and the training data alone, kept for other runs of this process on both."""
 
-    def fit(self, network: nn.Module, stage: str = "train") -> None:
+    def fit(self, network: nn.Module, stage: str = "train", objective: Objective | None = None) -> None:
         """Trains in place by the shared trainer, to the best validation epoch; `stage` is `train` or `finetune`.
 
-        Time and epochs count as the method's cost.
+        With an `objective`, the network is any that its loss knows, and `stage` a name of its own. Time and epochs count as
+        the method's cost.
         """
 
 

@@ -30,7 +30,7 @@ def write_samples(folder: Path, samples: dict[str, np.ndarray], task: Task, eval
 
 
 def write_history(folder: Path, benches: Iterable[Bench]) -> None:
-    """history.csv: one row an epoch over all folds and stages."""
+    """history.csv: one row an epoch over all folds and stages, which need not be judged by the same metric."""
     rows: list[dict[str, Any]] = [
         {"fold": bench.fold, "stage": name, **row}
         for bench in benches
@@ -39,6 +39,6 @@ def write_history(folder: Path, benches: Iterable[Bench]) -> None:
     ]
     if rows:
         with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(name for row in rows for name in row)))
             writer.writeheader()
             writer.writerows(rows)

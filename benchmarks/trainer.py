@@ -262,11 +262,12 @@ class Selection(lightning.Callback):
 
 def fit(network: nn.Module, task: Task, data: TrainingData, plan: dict[str, Any], *, seed: int,
         judge: Callable[[nn.Module], float], title: str, loss: Loss | None = None,
-        checkpoints: Path | None = None, logs: Path | None = None) -> History:  # fmt: skip
+        checkpoints: Path | None = None, logs: Path | None = None,
+        judged: tuple[str, str] | None = None) -> History:  # fmt: skip
     """Trains `network` in place, leaving it in evaluation mode on the CPU with the weights of the best epoch.
 
-    `plan` holds the keys of settings.Trainer; `judge` gives the primary metric on validation; `loss` is the task's where none
-    is given. With a folder for
+    `plan` holds the keys of settings.Trainer; `judge` gives the primary metric on validation, or what else `judged` says,
+    its name and its direction; `loss` is the task's where none is given. With a folder for
     checkpoints, training that was cut off goes on from the last finished epoch, to the same result. `logs` is the folder of
     `trainer.logger`.
     Raises NonFiniteLossError at the first loss that is not finite.
@@ -274,7 +275,8 @@ def fit(network: nn.Module, task: Task, data: TrainingData, plan: dict[str, Any]
     history = History()
     started = time.perf_counter()
     if plan["max_epochs"] > 0:
-        _fit(network, task, loss or task.loss, data, plan, seed, judge, title, checkpoints, logs, history)
+        judged = judged or (task.primary.name, task.primary.direction)
+        _fit(network, task, loss or task.loss, data, plan, seed, judge, title, checkpoints, logs, history, judged)
         network.to("cpu")
     history.seconds = time.perf_counter() - started
     network.eval()
@@ -283,7 +285,7 @@ def fit(network: nn.Module, task: Task, data: TrainingData, plan: dict[str, Any]
 
 def _fit(network: nn.Module, task: Task, loss: Loss, data: TrainingData, plan: dict[str, Any], seed: int,
          judge: Callable[[nn.Module], float], title: str, checkpoints: Path | None, logs: Path | None,
-         history: History) -> None:  # fmt: skip
+         history: History, judged: tuple[str, str]) -> None:  # fmt: skip
     if checkpoints is not None:
         checkpoints.mkdir(parents=True, exist_ok=True)
     last = checkpoints / LAST if checkpoints is not None and (checkpoints / LAST).is_file() else None
@@ -296,7 +298,8 @@ def _fit(network: nn.Module, task: Task, loss: Loss, data: TrainingData, plan: d
         lambda: (trainer.global_rank, trainer.world_size),
     )
     with Bar(title, visible=plan["progress"] and leads()) as bar, _quiet():
-        selection = Selection(judge, task.primary.direction, plan, history, bar, checkpoints, task.primary.name)
+        name, direction = judged
+        selection = Selection(judge, direction, plan, history, bar, checkpoints, name)
         trainer = lightning.Trainer(
             max_epochs=plan["max_epochs"],
             accelerator=plan["accelerator"],

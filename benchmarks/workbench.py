@@ -17,10 +17,11 @@ from benchmarks.datasets.cache import fetch
 from benchmarks.errors import BenchmarkError
 from benchmarks.inference import collect
 from benchmarks.leaderboard.record import canonical_hash
+from benchmarks.method import Objective
 from benchmarks.models.size import unique_parameters
 from benchmarks.solver import NetworkSolver, build
 from benchmarks.spec import FINETUNED, RunSpec
-from benchmarks.task import Batch, Task
+from benchmarks.task import Batch, Task, tensors
 
 if TYPE_CHECKING:
     from benchmarks.trainer import History
@@ -119,11 +120,15 @@ class Bench:
             _REMEMBERED[whole] = make()
         return _REMEMBERED[whole]
 
-    def fit(self, network: nn.Module, stage: str = "train") -> None:
+    def fit(self, network: nn.Module, stage: str = "train", objective: Objective | None = None) -> None:
         from benchmarks.trainer import fit  # Lightning takes seconds to import, and loaded weights need no training
 
-        plan, loss = dict(self.spec.config["trainer"]), None
-        if stage == "finetune":
+        plan, loss, judged = dict(self.spec.config["trainer"]), None, None
+        judge: Callable[[nn.Module], float] = self.judge
+        if objective is not None:
+            plan |= objective.plan
+            loss, judge, judged = objective.loss, self._mean(objective.loss), ("loss", "min")
+        elif stage == "finetune":
             changed = dict(self.spec.config["finetune"])
             loss = self._imitation(changed.pop("distill"))
             plan |= {key: value for key, value in changed.items() if value is not None}
@@ -138,7 +143,8 @@ class Bench:
             self.data,
             plan,
             seed=seed,
-            judge=self.judge,
+            judge=judge,
+            judged=judged,
             loss=loss,
             title=f"{name} {self.spec.method} ({self.title})",
             checkpoints=self.checkpoints / name,
@@ -157,6 +163,21 @@ class Bench:
             return self.task.loss(network, self.task.softened(batch, answers, share))
 
         return loss
+
+    def _mean(self, loss: Callable[[nn.Module, Batch], Tensor]) -> Callable[[nn.Module], float]:
+        """The mean of a loss on the validation split; what it draws at random is the same at every epoch."""
+
+        def judge(network: nn.Module) -> float:
+            device = next(network.parameters()).device
+            with torch.random.fork_rng(), torch.no_grad():
+                torch.manual_seed(self.seed)
+                sizes, losses = [], []
+                for batch in self.data.val.batches(self.spec.config["trainer"]["batch_size"]):
+                    sizes.append(len(next(iter(batch.values()))))
+                    losses.append(float(loss(network, tensors(batch, device))))
+            return sum(size * value for size, value in zip(sizes, losses, strict=True)) / sum(sizes)
+
+        return judge
 
     def judge(self, network: nn.Module) -> float:
         """The primary metric on the validation split, by which the task also calibrates the network."""
