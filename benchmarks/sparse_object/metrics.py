@@ -31,7 +31,9 @@ from benchmarks.segmentation.pixels import (
     strict_counts,
 )
 from benchmarks.sparse_object.alignment import enhanced_alignment
+from benchmarks.sparse_object.operating import CURVES as CURVES
 from benchmarks.sparse_object.structure import structure_measure
+from benchmarks.sparse_object.sweep import found_within
 from benchmarks.sparse_object.targets import Found, by_centroid, by_overlap
 from benchmarks.sparse_object.weighted_f import weighted_f
 
@@ -182,6 +184,8 @@ UNIT = "images"
 SHARE = (0.0, 1.0)
 PERCENT = (0.0, 100.0)
 COUNT = (0.0, None)
+BUDGETS = (1e-6, 1e-5, 1e-4)
+"""Shares of all pixels that may be false alarms."""
 
 METRICS = (
     Metric("iou", 1, "", "max", "pooled", partial(pooled, ratio="iou", count=strict_counts),
@@ -213,6 +217,11 @@ METRICS = (
            "Enhanced-alignment measure, mean of 256 thresholds (Fan et al. 2018)", SHARE),
     Metric("weighted_f", 1, "", "max", "mean_of_samples", weighted, "Weighted F-measure (Margolin et al. 2014)", SHARE,
            perfect=1.0),
+    *(
+        Metric(f"pd@{budget:.0e}".replace("e-0", "e-"), 1, "%", "max", "pooled", partial(found_within, budget=budget),
+               f"pd at the best threshold with fa up to {1e6 * budget:g}", PERCENT, perfect=100.0)
+        for budget in BUDGETS
+    ),
     Metric("upstream_s_measure", 1, "", "max", "mean_of_samples", structure_of_levels,
            "Structure measure of the soft map in 256 gray levels", SHARE, perfect=1.0),
     Metric("tp_px", 1, "px", "max", "pooled", partial(counted, kind="tp"), "Object pixels detected", COUNT,
