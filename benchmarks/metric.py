@@ -49,6 +49,23 @@ class Metric:
     perfect: float | None = None
 
 
+@dataclass(frozen=True)
+class Operating:
+    """A line over the thresholds of a detector, for a run's page: it is drawn, and nothing is ranked by it.
+
+    `points` gives rows of (threshold, x, y) [k, 3]; rows that are not finite are left out. `chosen` is the threshold that the
+    metrics use, `most` the largest y there can be; `logarithmic` is about x.
+    """
+
+    name: str
+    x: str
+    y: str
+    points: Callable[[Samples], np.ndarray]
+    chosen: float
+    most: float = 1.0
+    logarithmic: bool = False
+
+
 def mean_of(values: np.ndarray, dropped: int = 0, *, counts: np.ndarray | None = None) -> Statistic:
     """The mean of per-sample values (weighted by `counts` where given) as a statistic; undefined without samples."""
     base = np.ones(len(values)) if counts is None else counts.astype(np.float64)

@@ -142,7 +142,7 @@ def _phases(spec: RunSpec, store: Store, draft: Draft, progress: Progress) -> Re
                 _draw(solver, fold, samples[-1], bench, folder / PICTURES)
         solvers.append(solver)
     with progress.enter("score", draft):
-        evaluation = score(task.metrics, concatenate(samples), "test", task.unit)
+        evaluation = score(task.metrics, concatenate(samples), "test", task.unit, task.curves)
         write_samples(folder, concatenate(samples), task, evaluation)
     with progress.enter("profile", draft):
         cost = _profile(spec, solvers[0], bundle, task, folder)

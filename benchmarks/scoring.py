@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from benchmarks.leaderboard.operating import OPERATING, OperatingCurve
 from benchmarks.leaderboard.record import Quality
 from benchmarks.leaderboard.replicates import replicates_name
 from benchmarks.leaderboard.statistics.bootstrap import DEFAULT_SEED, Resampler, interval
 from benchmarks.leaderboard.worst import WORST, Worst
-from benchmarks.metric import Metric, Samples
+from benchmarks.metric import Metric, Operating, Samples
 from benchmarks.worst_units import worst_units
 
 RESAMPLES = 1000
@@ -28,13 +29,15 @@ MANY_UNITS, FEW_RESAMPLES = 500_000, 200
 @dataclass(frozen=True)
 class Evaluation:
     """Quality rows, and bootstrap replicates by name (see `replicates_name`): of every metric over all conditions, and of
-    the primary one under each. `digest` names the resamples that made them. `worst` names the units with the worst answers."""
+    the primary one under each. `digest` names the resamples that made them. `worst` names the units with the worst answers,
+    and `curves` show all samples at other thresholds."""
 
     quality: list[Quality]
     replicates: dict[str, np.ndarray]
     digest: str
     n_units: int
     worst: Worst
+    curves: list[OperatingCurve] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,11 @@ class _Part:
     n_samples: int
 
 
-def score(metrics: Sequence[Metric], samples: Samples, split: str, unit: str) -> Evaluation:
-    """All metrics over kept samples; the first is marked primary. No torch: this is also how a store is re-scored.
+def score(
+    metrics: Sequence[Metric], samples: Samples, split: str, unit: str, curves: Sequence[Operating] = ()
+) -> Evaluation:
+    """All metrics and operating curves over kept samples; the first metric is marked primary. No torch: this is also how a
+    store is re-scored.
 
     Where samples have a `condition`, each condition has its rows, and the row over all conditions is their plain mean, so
     that a condition with many samples does not hide the others. Units are resampled within conditions; conditions on
@@ -60,7 +66,18 @@ def score(metrics: Sequence[Metric], samples: Samples, split: str, unit: str) ->
     """
     # The bootstrap is thousands of short sums, which two threads finish later than one, and far later on a busy machine.
     with threadpool_limits(1, "blas"):
-        return _evaluation(metrics, _parts(metrics, samples), split, unit, worst_units(metrics[0], samples, unit))
+        found = _evaluation(metrics, _parts(metrics, samples), split, unit, worst_units(metrics[0], samples, unit))
+        return replace(found, curves=[_curve(each, samples) for each in curves])
+
+
+def _curve(operating: Operating, samples: Samples) -> OperatingCurve:
+    """A curve with four digits a figure, which is more than can be seen."""
+    rows = np.asarray(operating.points(samples), np.float64)
+    points = [(float(f"{t:.9g}"), float(f"{x:.4g}"), float(f"{y:.4g}")) for t, x, y in rows[np.isfinite(rows).all(1)]]
+    return OperatingCurve(
+        name=operating.name, x=operating.x, y=operating.y, logarithmic=operating.logarithmic, most=operating.most,
+        chosen=operating.chosen, points=points,
+    )  # fmt: skip
 
 
 def _parts(metrics: Sequence[Metric], samples: Samples) -> list[_Part]:
@@ -77,11 +94,14 @@ def _parts(metrics: Sequence[Metric], samples: Samples) -> list[_Part]:
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """replicates.npz, what the leaderboard needs for paired differences, without any target of the data; and worst.json."""
+    """replicates.npz, what the leaderboard needs for paired differences, without any target of the data; worst.json; and
+    operating.json, where there are curves."""
     arrays: dict[str, Any] = {name: values.astype(np.float32) for name, values in evaluation.replicates.items()}
     arrays |= {"digest": np.array(evaluation.digest), "n_units": np.array(evaluation.n_units)}
     np.savez_compressed(folder / "replicates.npz", **arrays)
     (folder / WORST).write_bytes(msgspec.json.format(msgspec.json.encode(evaluation.worst), indent=1) + b"\n")
+    if evaluation.curves:
+        (folder / OPERATING).write_bytes(msgspec.json.encode(evaluation.curves) + b"\n")
 
 
 def _resampler(units: np.ndarray, seed: int = DEFAULT_SEED) -> Resampler:

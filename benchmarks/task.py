@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from benchmarks.datasets.bundle import DataBundle, Fold, Split
 from benchmarks.datasets.open import open_bundle
 from benchmarks.errors import BenchmarkError
-from benchmarks.metric import Metric
+from benchmarks.metric import Metric, Operating
 
 if TYPE_CHECKING:
     from benchmarks.solver import Solver
@@ -34,6 +34,9 @@ class Task(ABC):
 
     target_names: ClassVar[tuple[str, ...]]
     """Columns that scoring needs and no method may answer with: labels, masks, references; those that a split has."""
+
+    curves: ClassVar[tuple[Operating, ...]] = ()
+    """Lines over thresholds that a run's page shows, `CURVES` of the module of metrics."""
 
     latency_batches: ClassVar[tuple[int, ...]] = (1,)
     """Batch sizes at which latency is measured."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.leaderboard.operating import OPERATING
 from benchmarks.leaderboard.places import RECORD, digest, storing
 from benchmarks.leaderboard.record import Record, decode, encode
 from benchmarks.leaderboard.store import Store
@@ -17,7 +18,7 @@ from benchmarks.leaderboard.worst import WORST, read_worst
 
 PUBLISHED = Path(__file__).parent / "published"
 PREDICTIONS = "predictions.npz"
-KEPT = (PREDICTIONS, "replicates.npz")
+KEPT = (PREDICTIONS, "replicates.npz", OPERATING)
 """Not targets, units and vocabularies, which are the data's; nor weights, checkpoints and logs, large or local."""
 
 LARGEST = 500_000

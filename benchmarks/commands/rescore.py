@@ -1,7 +1,8 @@
 """`rescore`: metrics anew from stored answers, after a metric was mended. No training, no torch.
 
 A record is never changed: where a value, a metric's version or its bounds differ, or where an older version of this suite
-named no worst units, a new record with the same key takes the old one's place, since the latest of a key counts.
+named no worst units or drew no operating curves, a new record with the same key takes the old one's place, since the latest of
+a key counts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from benchmarks import registry
 from benchmarks.errors import BenchmarkError
+from benchmarks.leaderboard.operating import OPERATING
 from benchmarks.leaderboard.record import Record
 from benchmarks.leaderboard.store import Store
 from benchmarks.leaderboard.worst import WORST
@@ -66,7 +68,7 @@ def rescore(record: Record, folder: Path) -> Evaluation:
             samples |= dict(arrays)
     module = registry.entry("task", record.task).module.removesuffix(".task") + ".metrics"
     metrics = importlib.import_module(module)
-    return score(metrics.METRICS, samples, "test", metrics.UNIT)
+    return score(metrics.METRICS, samples, "test", metrics.UNIT, getattr(metrics, "CURVES", ()))
 
 
 def _differences(record: Record, evaluation: Evaluation) -> list[str]:
@@ -83,6 +85,8 @@ def _differences(record: Record, evaluation: Evaluation) -> list[str]:
             lines.append(f"bounds of {name} are new")
     if all(file.name != WORST for file in record.files):
         lines.append("worst units are new")
+    if evaluation.curves and all(file.name != OPERATING for file in record.files):
+        lines.append("operating curves are new")
     return lines
 
 

@@ -61,7 +61,7 @@ def area_under_curve(samples: Samples, everywhere: bool = False) -> Statistic:
 
     Only pixels in the field of view count, where there is one, or all `everywhere`.
     """
-    areas = [_auc(*of) for of in _pixels(samples, everywhere)]
+    areas = [_auc(*of) for of in counted_pixels(samples, everywhere)]
     kept = np.array([area is not None for area in areas])
     defined = mean_of(np.array([area for area in areas if area is not None]), int((~kept).sum()))
     return Statistic(
@@ -72,8 +72,8 @@ def area_under_curve(samples: Samples, everywhere: bool = False) -> Statistic:
     )
 
 
-def _pixels(samples: Samples, everywhere: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Probability and mask of the pixels of each image that count, [k] both."""
+def counted_pixels(samples: Samples, everywhere: bool = False) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Probability and mask of the pixels of each image that count, [k] both: those in the field of view, or all `everywhere`."""
     for index, (soft, mask) in enumerate(zip(samples["probability"], samples["mask"], strict=True)):
         kept = samples["field"][index].astype(bool) if "field" in samples and not everywhere else slice(None)
         yield soft[kept].ravel(), mask[kept].ravel()

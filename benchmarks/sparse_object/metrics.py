@@ -22,6 +22,7 @@ from benchmarks.segmentation.pixels import (
     THRESHOLD,
     Counts,
     area_under_curve,
+    counted_pixels,
     detections,
     in_field,
     mean_iou,
@@ -29,8 +30,12 @@ from benchmarks.segmentation.pixels import (
     seen,
     strict_counts,
 )
+from benchmarks.sparse_object.alignment import enhanced_alignment
+from benchmarks.sparse_object.operating import CURVES as CURVES
 from benchmarks.sparse_object.structure import structure_measure
+from benchmarks.sparse_object.sweep import found_within
 from benchmarks.sparse_object.targets import Found, by_centroid, by_overlap
+from benchmarks.sparse_object.weighted_f import weighted_f
 
 
 def upstream_detections(samples: Samples) -> np.ndarray:
@@ -131,6 +136,22 @@ def structure(samples: Samples) -> Statistic:
     return mean_of(np.array([structure_measure(soft, mask) for soft, mask in pairs]))
 
 
+def alignment(samples: Samples) -> Statistic:
+    """The enhanced-alignment measure of each image, the mean of 256 thresholds, averaged."""
+    return mean_of(np.array([enhanced_alignment(soft, mask) for soft, mask in counted_pixels(samples)]))
+
+
+def weighted(samples: Samples) -> Statistic:
+    """The weighted F-measure of each image, averaged over those with objects."""
+    samples = in_field(samples)
+    kept = samples["mask"].any((1, 2))
+    pairs = zip(samples["probability"][kept], samples["mask"][kept], strict=True)
+    inner = mean_of(np.array([weighted_f(soft, mask) for soft, mask in pairs]), int((~kept).sum()))
+    return Statistic(
+        lambda weights: inner.value(None if weights is None else weights[kept]), inner.n, inner.dropped, inner.reason
+    )
+
+
 def structure_of_levels(samples: Samples) -> Statistic:
     """The structure measure of maps that were rounded to 256 gray levels, as those are that come from image files.
 
@@ -163,6 +184,8 @@ UNIT = "images"
 SHARE = (0.0, 1.0)
 PERCENT = (0.0, 100.0)
 COUNT = (0.0, None)
+BUDGETS = (1e-6, 1e-5, 1e-4)
+"""Shares of all pixels that may be false alarms."""
 
 METRICS = (
     Metric("iou", 1, "", "max", "pooled", partial(pooled, ratio="iou", count=strict_counts),
@@ -190,6 +213,15 @@ METRICS = (
            perfect=0.0),
     Metric("s_measure", 1, "", "max", "mean_of_samples", structure, "Structure measure (Fan et al. 2017)", SHARE,
            perfect=1.0),
+    Metric("e_measure", 1, "", "max", "mean_of_samples", alignment,
+           "Enhanced-alignment measure, mean of 256 thresholds (Fan et al. 2018)", SHARE),
+    Metric("weighted_f", 1, "", "max", "mean_of_samples", weighted, "Weighted F-measure (Margolin et al. 2014)", SHARE,
+           perfect=1.0),
+    *(
+        Metric(f"pd@{budget:.0e}".replace("e-0", "e-"), 1, "%", "max", "pooled", partial(found_within, budget=budget),
+               f"pd at the best threshold with fa up to {1e6 * budget:g}", PERCENT, perfect=100.0)
+        for budget in BUDGETS
+    ),
     Metric("upstream_s_measure", 1, "", "max", "mean_of_samples", structure_of_levels,
            "Structure measure of the soft map in 256 gray levels", SHARE, perfect=1.0),
     Metric("tp_px", 1, "px", "max", "pooled", partial(counted, kind="tp"), "Object pixels detected", COUNT,

@@ -19,7 +19,7 @@ from benchmarks.models.sparse_object.fused import fuse
 from benchmarks.segmentation.crops import flipped, squares
 from benchmarks.segmentation.pixels import THRESHOLD
 from benchmarks.solver import Solver
-from benchmarks.sparse_object.metrics import METRICS, UNIT
+from benchmarks.sparse_object.metrics import CURVES, METRICS, UNIT
 from benchmarks.sparse_object.supervision import earlier_objects, nuclear_share, stages_of
 from benchmarks.task import Batch, Outputs, Task
 
@@ -54,6 +54,7 @@ class SparseObject(Task):
     """
 
     metrics = METRICS
+    curves = CURVES
     unit = UNIT
     target_names = ("mask", "field")
 

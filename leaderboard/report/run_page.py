@@ -12,8 +12,10 @@ from typing import Any
 from markupsafe import Markup
 
 from benchmarks.leaderboard.labels import flatten, plain
+from benchmarks.leaderboard.operating import read_operating
 from benchmarks.leaderboard.record import Record, UnreadableRecord
 from benchmarks.leaderboard.report.facts import Facts
+from benchmarks.leaderboard.report.operating_plot import operating_plot
 from benchmarks.leaderboard.report.plots import curve_plot
 from benchmarks.leaderboard.report.rows import Run
 from benchmarks.leaderboard.worst import Worst, read_pictured, read_worst
@@ -45,6 +47,7 @@ class RunPage:
     lost: list[str]
     worst: Worst | None
     pictured: dict[str, str]
+    operating: list[Markup]
 
 
 def run_page(run: Run, facts: Facts) -> RunPage:
@@ -71,6 +74,11 @@ def run_page(run: Run, facts: Facts) -> RunPage:
     except UnreadableRecord as error:
         worst, pictured = None, {}
         lost.append(f"{str(error).rpartition('/')[2]} (damaged)")
+    try:
+        operating = [drawn for each in read_operating(run.store, record) if (drawn := operating_plot(each))]
+    except UnreadableRecord as error:
+        operating = []
+        lost.append(f"{str(error).rpartition('/')[2]} (damaged)")
     linked = {unit: f"pictures-{name}" for unit, name in pictured.items()}
     return RunPage(
         command=shlex.join(["python", "-m", "benchmarks", *record.overrides]),
@@ -83,6 +91,7 @@ def run_page(run: Run, facts: Facts) -> RunPage:
         lost=lost,
         worst=worst,
         pictured={unit: name for unit, name in linked.items() if name in pictures},
+        operating=operating,
     )
 
 
