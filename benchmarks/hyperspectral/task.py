@@ -24,11 +24,12 @@ from benchmarks.task import Batch, Outputs, Task
 class Segmenter(Protocol):
     """What the task asks of a network: any bands, given their wavelengths, and sides that are multiples of `multiple`.
 
-    `window` is the side of what it was trained on, by which larger images are cut.
+    `window` is the side of what it was trained on, by which larger images are cut, and `trained` the wavelengths.
     """
 
     multiple: int
     window: int
+    trained: list[float]
 
     def __call__(self, cube: Tensor, wavelengths: Tensor) -> Tensor: ...
 
@@ -38,8 +39,8 @@ class Hyperspectral(Task):
 
     `bands` [n, c] are wavelengths in nanometres, NaN behind the last band of a sample, so that a batch may hold several
     layouts. With `flips`, training windows are mirrored in both directions and transposed at random; with `keep` below 1 every
-    step sees that share of the bands, drawn anew. The loss is the cross entropy of the pixels that count. Larger images are answered by windows that share a part of `overlap` with the next one;
-    logits are averaged where they do.
+    step sees that share of the bands, drawn anew. The loss is the cross entropy of the pixels that count. Larger images are
+    answered by windows that share a part of `overlap` with the next one; logits are averaged where they do.
     """
 
     metrics = METRICS
@@ -50,8 +51,8 @@ class Hyperspectral(Task):
         super().__init__()
         if not (0 <= overlap < 1 and 0 < keep <= 1):
             raise BenchmarkError(
-                f"task.overlap={overlap} task.keep={keep} is not valid: the first is a share from 0 to less than 1, the second one "
-                "from more than 0 to 1. Type task.overlap=0.25 task.keep=1.0."
+                f"task.overlap={overlap} task.keep={keep} is not valid: the first is a share from 0 to less than 1, the "
+                "second one from more than 0 to 1. Type task.overlap=0.25 task.keep=1.0."
             )
         self.flips, self.keep, self.overlap = flips, keep, overlap
 
@@ -64,7 +65,8 @@ class Hyperspectral(Task):
             wavelengths=schema["trained"],
             wavelength_range=(min(schema["wavelengths"]), max(schema["wavelengths"])),
         )
-        cast(Segmenter, network).window = schema["window"]
+        seen = cast(Segmenter, network)
+        seen.window, seen.trained = schema["window"], schema["trained"]
         return network
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
@@ -82,6 +84,8 @@ class Hyperspectral(Task):
     def predict(self, network: nn.Module, batch: Batch) -> Outputs:
         seen = cast(Segmenter, network)
         cube = batch["cube"]
+        if "bands" not in batch:  # windows of the bands of training, as an exported network takes them
+            return {"prediction": seen(cube, torch.tensor(seen.trained, device=cube.device)).argmax(1).to(torch.uint8)}
         answer = torch.zeros(len(cube), *cube.shape[2:], dtype=torch.uint8, device=cube.device)
         layouts, which = batch["bands"].nan_to_num(-1.0).unique(dim=0, return_inverse=True)
         for number, bands in enumerate(layouts):
@@ -91,11 +95,10 @@ class Hyperspectral(Task):
         return {"prediction": answer}
 
     def example(self, schema: Mapping[str, Any], size: int) -> Batch:
-        """Noise in windows of training, with the bands of training."""
+        """Noise in windows of training, with the bands of training, which a program of fixed bands need not be told."""
         generator = torch.Generator().manual_seed(0)
-        bands = torch.tensor(schema["trained"], dtype=torch.float32)
-        shape = (size, len(bands), schema["window"], schema["window"])
-        return {"cube": torch.rand(shape, generator=generator), "bands": bands.repeat(size, 1)}
+        shape = (size, len(schema["trained"]), schema["window"], schema["window"])
+        return {"cube": torch.rand(shape, generator=generator)}
 
     def pictures(
         self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path

@@ -39,7 +39,8 @@ class SpectralCNN(nn.Module):
         self.keep_dense = ("layers.0",)
 
     def forward(self, cube: Tensor, wavelengths: Tensor) -> Tensor:
-        place = 2 * (wavelengths.to(cube) - self.low) / (self.high - self.low) - 1
-        values = (2 * cube - 1).flatten(2)
+        wavelengths, order = wavelengths.to(cube).sort(stable=True)
+        place = 2 * (wavelengths - self.low) / (self.high - self.low) - 1
+        values = (2 * cube[:, order] - 1).flatten(2)
         both = torch.stack((values, place[None, :, None].expand_as(values)), 1)
         return self.head(self.layers(both).mean(2)).unflatten(2, cube.shape[2:])
