@@ -35,6 +35,9 @@ class Metric:
     without any error, where there is one, and what a metric of direction `target` aims at.
 
     `aggregation` is `mean_of_samples`, `pooled` or `rank_statistic`; only a mean of samples can be paired sample by sample.
+
+    `against` names a condition that others are compared with: samples of a condition have those of this one beside them, row
+    by row, as columns `against/NAME` (see `scoring`), and the mean over conditions leaves it out.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Metric:
     bounds: tuple[float | None, float | None] | None = None
     intervals: bool = True
     perfect: float | None = None
+    against: str | None = None
 
 
 @dataclass(frozen=True)

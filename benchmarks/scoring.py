@@ -88,9 +88,20 @@ def _parts(metrics: Sequence[Metric], samples: Samples) -> list[_Part]:
     for name in dict.fromkeys(samples["condition"].tolist()):
         rows = samples["condition"] == name
         chosen = {key: column[rows] for key, column in samples.items()}
+        chosen |= _beside(metrics, samples, chosen)
         resampler = _resampler(chosen["unit"], _seed_of(chosen["unit"]))
         parts.append(_part(metrics, chosen, str(name), resampler))
-    return [_mean(parts), *parts]
+    return [_mean(metrics, parts), *parts]
+
+
+def _beside(metrics: Sequence[Metric], samples: Samples, chosen: Samples) -> dict[str, np.ndarray]:
+    """The samples that a condition is compared with, where a metric asks for them and they are of the same units in order."""
+    found: dict[str, np.ndarray] = {}
+    for name in {metric.against for metric in metrics} - {None}:
+        rows = samples["condition"] == name
+        if np.array_equal(samples["unit"][rows], chosen["unit"]):
+            found |= {f"against/{key}": column[rows] for key, column in samples.items()}
+    return found
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
@@ -135,18 +146,21 @@ def _part(metrics: Sequence[Metric], samples: Samples, condition: str | None, re
     )
 
 
-def _mean(parts: Sequence[_Part]) -> _Part:
-    """The plain mean over conditions; undefined where one of them is."""
-    metrics = range(len(parts[0].values))
-    replicates: list[np.ndarray | None] = []
-    for index in metrics:
-        drawn = [found for part in parts if (found := part.replicates[index]) is not None]
-        replicates.append(np.mean(drawn, axis=0) if len(drawn) == len(parts) else None)
+def _mean(metrics: Sequence[Metric], parts: Sequence[_Part]) -> _Part:
+    """The plain mean over conditions, without that which a metric compares them with; undefined where one of them is."""
+    values, replicates, counts, reasons = [], [], [], []
+    for i, metric in enumerate(metrics):
+        own = [part for part in parts if metric.against is None or part.condition != metric.against]
+        drawn = [found for part in own if (found := part.replicates[i]) is not None]
+        values.append(float(np.mean([part.values[i] for part in own])) if own else float("nan"))
+        replicates.append(np.mean(drawn, axis=0) if own and len(drawn) == len(own) else None)
+        counts.append((sum(part.counts[i][0] for part in own), sum(part.counts[i][1] for part in own)))
+        reasons.append(next((f"{part.condition}: {part.reasons[i]}" for part in own if part.reasons[i]), None))
     return _Part(
         None,
-        [float(np.mean([part.values[index] for part in parts])) for index in metrics],
-        [(sum(part.counts[i][0] for part in parts), sum(part.counts[i][1] for part in parts)) for i in metrics],
-        [next((f"{part.condition}: {part.reasons[i]}" for part in parts if part.reasons[i]), None) for i in metrics],
+        values,
+        counts,
+        reasons,
         replicates,
         sum(part.n_units for part in parts),
         hashlib.sha256("".join(part.digest for part in parts).encode()).hexdigest(),

@@ -1,1 +1,1 @@
-"""Networks of hyperspectral imagery: cubes of any number of bands with their wavelengths in, a class for every pixel out."""
+"""Networks of the task hyperspectral: windows of any number of bands and their wavelengths to class logits."""

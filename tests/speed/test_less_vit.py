@@ -1,5 +1,5 @@
 """Speed of LESS attention, compared within one process on one thread:
-`uv run pytest tests/speed/test_hyperspectral.py --benchmark-only -p no:cacheprovider -s`.
+`uv run pytest tests/speed/test_less_vit.py --benchmark-only -p no:cacheprovider -s`.
 
 Forms answer in turn, so that whatever else the machine does disturbs them alike; ratios are those of processor times. Tables
 are printed, and are in `extra_info`, written by `--benchmark-json=FILE`. Memory is the most that tensors hold at once beyond

@@ -1,0 +1,1 @@
+"""Land cover from spectral images, judged on bands that training has not seen."""

@@ -1,0 +1,121 @@
+"""Land cover from spectral images: a cube of any bands in, the class of every pixel out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from benchmarks.datasets.bundle import Fold, Split
+from benchmarks.errors import BenchmarkError
+from benchmarks.hyperspectral.metrics import IGNORED, METRICS, UNIT
+from benchmarks.hyperspectral.mosaic import mosaic
+from benchmarks.models.hyperspectral.build import build
+from benchmarks.segmentation.crops import flipped
+from benchmarks.solver import Solver
+from benchmarks.task import Batch, Outputs, Task
+
+
+class Segmenter(Protocol):
+    """What the task asks of a network: any bands, given their wavelengths, and sides that are multiples of `multiple`.
+
+    `window` is the side of what it was trained on, by which larger images are cut, and `trained` the wavelengths.
+    """
+
+    multiple: int
+    window: int
+    trained: list[float]
+
+    def __call__(self, cube: Tensor, wavelengths: Tensor) -> Tensor: ...
+
+
+class Hyperspectral(Task):
+    """Classes `label` uint8 [n, h, w] (255: does not count) in standardised cubes `cube` [n, c, h, w].
+
+    `bands` [n, c] are wavelengths in nanometres, NaN behind the last band of a sample, so that a batch may hold several
+    layouts. With `flips`, training windows are mirrored in both directions and transposed at random; with `keep` below 1 every
+    step sees that share of the bands, drawn anew. The loss is the cross entropy of the pixels that count. Larger images are
+    answered by windows that share a part of `overlap` with the next one; logits are averaged where they do.
+    """
+
+    metrics = METRICS
+    unit = UNIT
+    target_names = ("label", "classes")
+
+    def __init__(self, flips: bool = True, keep: float = 1.0, overlap: float = 0.25) -> None:
+        super().__init__()
+        if not (0 <= overlap < 1 and 0 < keep <= 1):
+            raise BenchmarkError(
+                f"task.overlap={overlap} task.keep={keep} is not valid: the first is a share from 0 to less than 1, the "
+                "second one from more than 0 to 1. Type task.overlap=0.25 task.keep=1.0."
+            )
+        self.flips, self.keep, self.overlap = flips, keep, overlap
+
+    def network(self, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:
+        network = build(
+            model,
+            **settings,
+            classes=len(schema["classes"]),
+            window=schema["window"],
+            wavelengths=schema["trained"],
+            wavelength_range=(min(schema["wavelengths"]), max(schema["wavelengths"])),
+        )
+        seen = cast(Segmenter, network)
+        seen.window, seen.trained = schema["window"], schema["trained"]
+        return network
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        cube, label = batch["cube"], batch["label"][:, None]
+        if self.flips:
+            cube, label = flipped(cube, label.to(cube.dtype))
+        bands = batch["bands"][0]
+        given = bands.isfinite().nonzero()[:, 0]
+        if self.keep < 1:
+            count = max(1, round(self.keep * len(given)))
+            given = given[torch.randperm(len(given), device=given.device)[:count].sort().values]
+        logits = network(cube[:, given], bands[given])
+        return cross_entropy(logits.float(), label[:, 0].long(), ignore_index=IGNORED)
+
+    def predict(self, network: nn.Module, batch: Batch) -> Outputs:
+        seen = cast(Segmenter, network)
+        cube = batch["cube"]
+        if "bands" not in batch:  # windows of the bands of training, as an exported network takes them
+            return {"prediction": seen(cube, torch.tensor(seen.trained, device=cube.device)).argmax(1).to(torch.uint8)}
+        answer = torch.zeros(len(cube), *cube.shape[2:], dtype=torch.uint8, device=cube.device)
+        layouts, which = batch["bands"].nan_to_num(-1.0).unique(dim=0, return_inverse=True)
+        for number, bands in enumerate(layouts):
+            rows, given = (which == number).nonzero()[:, 0], bands > 0
+            logits = mosaic(seen, cube[rows][:, given], bands[given], self.overlap)
+            answer[rows] = logits.argmax(1).to(torch.uint8)
+        return {"prediction": answer}
+
+    def example(self, schema: Mapping[str, Any], size: int) -> Batch:
+        """Noise in windows of training, with the bands of training, which a program of fixed bands need not be told."""
+        generator = torch.Generator().manual_seed(0)
+        shape = (size, len(schema["trained"]), schema["window"], schema["window"])
+        return {"cube": torch.rand(shape, generator=generator)}
+
+    def pictures(
+        self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path
+    ) -> Mapping[str, Sequence[int] | np.ndarray]:
+        """Label maps beside the truth under every layout, and the mean spectrum of every class."""
+        from benchmarks.hyperspectral.pictures import draw
+
+        return draw(fold, samples, folder)
+
+    def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
+        """A raster of any size with wavelengths of its own, as tiles that are read one by one (see `scenes`)."""
+        from benchmarks.hyperspectral.scenes import read_scene
+
+        return read_scene(path, schema)
+
+    def write_output(self, path: Path, raw: Any, outputs: Mapping[str, np.ndarray]) -> None:
+        """A GeoTIFF of class numbers at the place of the scene, with names and colours of the classes."""
+        from benchmarks.hyperspectral.scenes import write_scene
+
+        write_scene(path, raw, outputs["prediction"])
