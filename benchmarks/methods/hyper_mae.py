@@ -26,13 +26,13 @@ Count = Annotated[int, Meta(ge=1)]
 
 @dataclass(frozen=True)
 class Pretrained(Train):
-    """The configured model, its encoder pretrained for `epochs` at `learning_rate`, and otherwise as `trainer` says.
+    """The configured model, its encoder pretrained for `epochs` at `learning_rate`; what is not given is as `trainer` says.
 
     `protocol=upstream` leaves the rotation of the decoder out, as the authors' code does.
     """
 
-    epochs: Annotated[int, Meta(ge=0)] = 48
-    learning_rate: Annotated[float, Meta(gt=0)] = 2e-3
+    epochs: Annotated[int, Meta(ge=0)] | None = None
+    learning_rate: Annotated[float, Meta(gt=0)] | None = None
     channel_ratio: Share = 0.75
     position_ratio: Share = 0.75
     sampling: tuple[Share, Share] | None = None
@@ -75,8 +75,9 @@ class Pretrained(Train):
 
     def produce(self, bench: Workbench) -> Solver:
         network = self.build(bench)
-        if self.epochs:
-            plan = {"max_epochs": self.epochs, "learning_rate": self.learning_rate}
+        if self.epochs != 0:
+            asked = {"max_epochs": self.epochs, "learning_rate": self.learning_rate}
+            plan = {key: value for key, value in asked.items() if value is not None}
             bench.fit(self.masked(network, bench), "pretrain", Objective(reconstruction, plan))
         bench.fit(network)
         return NetworkSolver(bench.task, network, bench.data.schema)
