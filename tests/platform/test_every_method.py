@@ -49,6 +49,7 @@ SMALL = {
         "model.dim=16",
         "model.depth=1",
         "model.heads=2",
+        "model.channel_dim=2",
     ),
 }
 """What makes a run of each task tiny; a new task adds its line."""
