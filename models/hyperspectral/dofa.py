@@ -22,10 +22,10 @@ class DOFA(nn.Module):
     """Cubes [n, c, h, w] with any bands at wavelengths [c] -> logits [n, classes, h, w]; sides are multiples of `multiple`."""
 
     def __init__(self, classes: int, window: int, dim: int = 64, depth: int = 3, heads: int = 4, patch: int = 2,
-                 wave_dim: int = 64) -> None:  # fmt: skip
+                 drop: float = 0.1, wave_dim: int = 64) -> None:  # fmt: skip
         super().__init__()
         self.embed = DynamicEmbedding(dim, patch, wave_dim)
-        self.encoder = PatchEncoder(dim, depth, heads, patch, grid_of(window, patch), classes)
+        self.encoder = PatchEncoder(dim, depth, heads, patch, grid_of(window, patch), classes, drop)
         self.multiple = patch
         self.keep_dense = ("encoder.head",)
 

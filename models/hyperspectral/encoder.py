@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, interpolate, pixel_shuffle, scaled_dot_product_attention
+from torch.nn.functional import dropout, gelu, interpolate, pixel_shuffle, scaled_dot_product_attention
 
 
 class Block(nn.Module):
-    """Self-attention and a perceptron, each on normalised tokens [n, t, dim] and added to them."""
+    """Self-attention and a perceptron, each on normalised tokens [n, t, dim] and added to them.
 
-    def __init__(self, dim: int, heads: int, mlp_ratio: float = 4.0) -> None:
+    A share of `drop` of attention weights, and of what is added, is dropped in training.
+    """
+
+    def __init__(self, dim: int, heads: int, drop: float = 0.0, mlp_ratio: float = 4.0) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.drop = heads, drop
         self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.qkv, self.proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
         self.fc1, self.fc2 = nn.Linear(dim, int(mlp_ratio * dim)), nn.Linear(int(mlp_ratio * dim), dim)
@@ -23,8 +26,12 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, t, dim = x.shape
         q, k, v = self.qkv(self.norm1(x)).reshape(n, t, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        x = x + self.proj(scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, dim))
-        return x + self.fc2(gelu(self.fc1(self.norm2(x))))
+        mixed = scaled_dot_product_attention(q, k, v, dropout_p=self.drop if self.training else 0.0)
+        x = x + self._dropped(self.proj(mixed.transpose(1, 2).reshape(n, t, dim)))
+        return x + self._dropped(self.fc2(gelu(self.fc1(self.norm2(x)))))
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return dropout(x, self.drop, self.training)
 
 
 class PatchEncoder(nn.Module):
@@ -33,13 +40,15 @@ class PatchEncoder(nn.Module):
     Learned positions are those of a training window of `grid` x `grid` patches, and are interpolated for other sizes.
     """
 
-    def __init__(self, dim: int, depth: int, heads: int, patch: int, grid: int, classes: int) -> None:
+    def __init__(
+        self, dim: int, depth: int, heads: int, patch: int, grid: int, classes: int, drop: float = 0.0
+    ) -> None:
         super().__init__()
         if dim % heads:
             raise ValueError(f"dim={dim} must be a multiple of heads={heads}")
         self.patch = patch
         self.position = nn.Parameter(0.02 * torch.randn(1, dim, grid, grid))
-        self.blocks = nn.Sequential(*(Block(dim, heads) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(Block(dim, heads, drop) for _ in range(depth)))
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, classes * patch**2)
 

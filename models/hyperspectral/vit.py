@@ -17,11 +17,11 @@ class ViT(nn.Module):
     """
 
     def __init__(self, classes: int, window: int, wavelengths: Sequence[float], dim: int = 64, depth: int = 3, heads: int = 4,
-                 patch: int = 2, band_rule: BandRule = "nearest") -> None:  # fmt: skip
+                 patch: int = 2, drop: float = 0.1, band_rule: BandRule = "nearest") -> None:  # fmt: skip
         super().__init__()
         self.bands = OwnBands(wavelengths, band_rule)
         self.embed = nn.Conv2d(len(self.bands), dim, patch, patch)
-        self.encoder = PatchEncoder(dim, depth, heads, patch, grid_of(window, patch), classes)
+        self.encoder = PatchEncoder(dim, depth, heads, patch, grid_of(window, patch), classes, drop)
         self.multiple = patch
         self.keep_dense = ("encoder.head",)
 
