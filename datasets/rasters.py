@@ -24,6 +24,8 @@ MICROMETRES_UP_TO = 100.0
 WRAPPED_BELOW = -10_000
 """An int16 value that no reflectance takes: what was above 32767 and came back at the other end."""
 OPEN_FILES = 64
+BLOCKS_BYTES = 2**28
+"""What GDAL may keep of blocks that were read; its own choice, a twentieth of the machine's memory, grows with the file."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ class RasterSource:
         header = self.headers[scene]
         window = Window(left, top, min(side, header.width - left), min(side, header.height - top))
         try:
-            values = self._handle(scene).read(header.bands[chosen].tolist(), window=window)
+            with rasterio.Env(GDAL_CACHEMAX=BLOCKS_BYTES):
+                values = self._handle(scene).read(header.bands[chosen].tolist(), window=window)
         except rasterio.RasterioIOError as error:
             raise BenchmarkError(f"{header.path} cannot be read at row {top}, column {left}: {error}.") from error
         nodata = header.nodata[chosen][:, None, None]
