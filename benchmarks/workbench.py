@@ -24,7 +24,7 @@ from benchmarks.spec import FINETUNED, RunSpec
 from benchmarks.task import Batch, Task, tensors
 
 if TYPE_CHECKING:
-    from benchmarks.trainer import History
+    from benchmarks.epochs import History
 
 
 Found = TypeVar("Found")

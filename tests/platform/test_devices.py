@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from benchmarks.datasets.bundle import Split
+from benchmarks.epochs import EpochBatches
 from benchmarks.follower import FollowerStore, leads
 from benchmarks.leaderboard.record import Record
 from benchmarks.leaderboard.store import Store
-from benchmarks.trainer import EpochBatches
 
 ROOT = Path(__file__).resolve().parents[2]
 

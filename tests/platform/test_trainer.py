@@ -17,11 +17,12 @@ from torch.nn.functional import mse_loss
 
 from benchmarks import trainer
 from benchmarks.datasets.bundle import Split, TrainingData
+from benchmarks.epochs import EpochBatches, History
 from benchmarks.errors import BenchmarkError
 from benchmarks.metric import Metric, Statistic
 from benchmarks.settings import Trainer
 from benchmarks.task import Batch, Outputs, Task
-from benchmarks.trainer import EpochBatches, History, fit
+from benchmarks.trainer import fit
 
 N = 64
 

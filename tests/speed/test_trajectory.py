@@ -19,6 +19,7 @@ from benchmarks.datasets.bundle import Split, TrainingData
 from benchmarks.datasets.cache import fetch
 from benchmarks.datasets.card import load_card
 from benchmarks.datasets.readers import eth_ucy
+from benchmarks.epochs import EpochBatches
 from benchmarks.models.trajectory.descriptor import svd_basis
 from benchmarks.models.trajectory.forecaster import MOVING, STATIC, Forecaster, Observation
 from benchmarks.models.trajectory.frame import Frame, speed
@@ -27,7 +28,6 @@ from benchmarks.runner import load_method, load_task
 from benchmarks.solver import NetworkSolver
 from benchmarks.spec import RunSpec
 from benchmarks.task import Batch, tensors
-from benchmarks.trainer import EpochBatches
 from benchmarks.trajectory.task import Trajectory
 from benchmarks.workbench import Bench
 
