@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -67,22 +67,26 @@ class SVDBM3D(SVDTruncate):
 
     def __init__(self, rank: int = 3) -> None:
         super().__init__(rank)
-        bm3d()
+        bm3d_of()
 
     def eigenimages(self, images: Tensor, observation: Observation) -> Tensor:
         deviation = observation.noise
         if deviation <= 0:
             return images
-        made = [torch.from_numpy(bm3d()(image.double().cpu().numpy(), deviation)) for image in images]
+        denoise = bm3d_of()
+        made = [torch.from_numpy(denoise(image.double().cpu().numpy(), deviation)) for image in images]
         return torch.stack(made).to(images)
 
 
-def bm3d() -> Any:
-    """The function of the package; raises BenchmarkError where it is not installed."""
+def bm3d_of() -> Callable[[Any, float], Any]:
+    """The package's function of an image and a deviation, on one thread, so that equal images have equal answers; raises
+    BenchmarkError where it is not installed."""
     try:
-        from bm3d import bm3d as function
+        from bm3d import BM3DProfile, bm3d
     except ImportError as error:
         raise BenchmarkError(
             f"BM3D needs the package bm3d, for non-commercial use ({error}). Type: pip install 'lowrank-benchmarks[bm3d]'"
         ) from error
-    return function
+    profile = BM3DProfile()
+    profile.num_threads = 1
+    return lambda image, deviation: bm3d(image, deviation, profile=profile)

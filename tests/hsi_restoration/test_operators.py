@@ -43,8 +43,12 @@ def test_bicubic_weights_are_those_of_imresize() -> None:
 
 @pytest.mark.parametrize(
     ("decay", "expected"),
-    [(8.0, (0.998, 0.982, 0.865, 0.551, 0.009)), (5.0, (0.983, 0.924, 0.719, 0.397, 0.006)), (16.0, (1.0, 1.0, 0.982, 0.798, 0.017))],
-)  # fmt: skip
+    [
+        (8.0, (0.998, 0.982, 0.865, 0.551, 0.009)),
+        (5.0, (0.983, 0.924, 0.719, 0.397, 0.006)),
+        (16.0, (1.0, 1.0, 0.982, 0.798, 0.017)),
+    ],
+)
 def test_the_exponential_schedule_has_its_published_values(decay: float, expected: tuple[float, ...]) -> None:
     shares = signal_shares("exp", decay)
     assert [round(float(shares[t - 1]), 3) for t in (250, 500, 750, 900, 999)] == list(expected)
