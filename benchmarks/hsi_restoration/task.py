@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, mse_loss
 
+from benchmarks.datasets.bundle import Split
 from benchmarks.errors import BenchmarkError
 from benchmarks.hsi_restoration.metrics import METRICS, UNIT
 from benchmarks.hsi_restoration.tiles import groups_of, observation_of, outputs_of
@@ -99,6 +101,21 @@ class HSIRestoration(Task):
             else:
                 restored = cast(Restorer, network).restore(observations)
             return outputs_of(batch, groups, restored)
+
+    def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
+        """A cube of any GDAL format, in its own units; a run of lower resolution raises that of the file."""
+        from benchmarks.hsi_restoration.rasters import read_raster
+
+        return read_raster(path, schema.get("factor", 1))
+
+    def answer_name(self, path: Path) -> str:
+        return f"{path.stem}.tif"
+
+    def write_output(self, path: Path, raw: Any, outputs: Mapping[str, np.ndarray]) -> None:
+        """A GeoTIFF with the georeference, nodata, band tags, type and units of the file (see `rasters`)."""
+        from benchmarks.hsi_restoration.rasters import write_raster
+
+        write_raster(path, raw, outputs)
 
     def load_weights(self, network: nn.Module, path: Path) -> None:
         load_published(cast(UNet, network), path)

@@ -33,7 +33,7 @@ def observation_of(batch: Batch, rows: Tensor) -> Observation:
 
 def outputs_of(batch: Batch, groups: Sequence[Tensor], restored: Sequence[Restoration]) -> Outputs:
     """The columns of an answer: `restored` [n, c, t, t] NaN beyond a cube, where its tiles lie, and of a reduced model the
-    coefficients [n, c, k], the images after every step [n, s, k, t, t] and the spread of samples [n, t, t]."""
+    coefficients [n, c, k], the bands [n, k], the images after every step [n, s, k, t, t] and the spread of samples [n, t, t]."""
     count, width = batch["noisy"].shape[:2]
     made: Outputs = {"place": batch["place"], "factor": batch["factor"]}
     for rows, one in zip(groups, restored, strict=True):
@@ -45,6 +45,8 @@ def outputs_of(batch: Batch, groups: Sequence[Tensor], restored: Sequence[Restor
             filled = one.cube.new_full((width, one.coefficients.shape[1]), torch.nan)
             filled[: len(one.coefficients)] = one.coefficients
             parts["coefficients"] = filled.expand(len(rows), -1, -1)
+        if one.bands:
+            parts["bands"] = one.cube.new_tensor(one.bands).expand(len(rows), -1)
         if one.steps is not None:
             flat = _cut(one.steps.flatten(0, 1), place, side, one.steps.shape[:2].numel())
             parts["steps"] = flat.unflatten(1, one.steps.shape[:2])

@@ -59,7 +59,8 @@ def read(
 
     tuning = split_of([scene(name) for name in TUNING], tile)
     tested = split_of([scene(name) for name in names], tile)
-    return (Fold("all", TrainingData(tuning, tuning, {"bands": tested.columns["clean"].shape[1]}), tested),)
+    schema = {"bands": tested.columns["clean"].shape[1], "factor": spoil.factor}
+    return (Fold("all", TrainingData(tuning, tuning, schema), tested),)
 
 
 def load(path: Path, key: str) -> np.ndarray:

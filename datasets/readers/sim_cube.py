@@ -50,7 +50,7 @@ def read(
 
     photos = {f"photo{number}": photograph(size, made[cubes + 1 + number]) for number in range(PHOTOS)}
     val, test = split_of([scene(cubes)], tile), split_of([scene(number) for number in range(cubes)], tile)
-    schema = {"bands": bands, "photos": list(photos)}
+    schema = {"bands": bands, "factor": spoil.factor, "photos": list(photos)}
     return (Fold("all", TrainingData(photo_split(photos, size), val, schema), test),)
 
 
