@@ -43,7 +43,7 @@ class Scene:
         made = np.full((tiles.shape[1], *(place.max(0) + side)), np.nan)
         for tile, (row, column) in zip(tiles, place, strict=True):
             made[:, row : row + side, column : column + side] = tile
-        kept: np.ndarray = np.isfinite(made).any(0)
+        kept = np.asarray(np.isfinite(made).any(0))
         return made[:, : int(np.flatnonzero(kept.any(1)).max()) + 1, : int(np.flatnonzero(kept.any(0)).max()) + 1]
 
     def tiles(self, cube: np.ndarray) -> np.ndarray:
@@ -97,3 +97,8 @@ def over_scenes(samples: Samples, prepare: Callable[[Scene], Value | None], abse
     if not lacking and np.isinf(value(None)):
         reason = "some band is exactly that of the clean cube, and the logarithm of no error is infinite"
     return Statistic(value, len(samples["id"]), reason=reason)
+
+
+def enlarged(tiles: np.ndarray, factor: int) -> np.ndarray:
+    """Tiles [n, c, h, w] in pixels as many times as large."""
+    return tiles.repeat(factor, 2).repeat(factor, 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, mse_loss
 
-from benchmarks.datasets.bundle import Split
+from benchmarks.datasets.bundle import Fold, Split
 from benchmarks.errors import BenchmarkError
 from benchmarks.hsi_restoration.metrics import METRICS, UNIT
 from benchmarks.hsi_restoration.tiles import groups_of, observation_of, outputs_of
@@ -21,6 +21,7 @@ from benchmarks.models.hsi_restoration.one_step import denoised
 from benchmarks.models.hsi_restoration.published import load_published
 from benchmarks.models.hsi_restoration.schedules import signal_shares
 from benchmarks.models.hsi_restoration.unet import UNet
+from benchmarks.solver import Solver
 from benchmarks.task import Batch, Outputs, Task
 
 
@@ -101,6 +102,14 @@ class HSIRestoration(Task):
             else:
                 restored = cast(Restorer, network).restore(observations)
             return outputs_of(batch, groups, restored)
+
+    def pictures(
+        self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path
+    ) -> Mapping[str, Sequence[int] | np.ndarray]:
+        """Three bands of up to four cubes: as they were seen, restored, and clean, and the error of all bands."""
+        from benchmarks.hsi_restoration.pictures import draw
+
+        return draw(fold, samples, folder)
 
     def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
         """A cube of any GDAL format, in its own units; a run of lower resolution raises that of the file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from benchmarks.models.hsi_restoration.subspace import (
     truncated,
 )
 
+MIRROR = os.environ.get("BENCH_MIRROR")
 RANKS = (1, 2, 3, 4, 5, 8, 10)
 CEILINGS = {
     "reno": (28.45, 40.19, 45.70, 48.15, 49.52, 52.93, 54.82),
@@ -54,8 +56,6 @@ BANDS = {
 
 @pytest.fixture(scope="module")
 def cubes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    from tests.conftest import MIRROR
-
     if not MIRROR or not Path(MIRROR).is_dir():
         pytest.skip("BENCH_MIRROR names no folder, and this test needs files that may not be redistributed")
     with pytest.MonkeyPatch.context() as patch:
