@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.datasets.bundle import Split
 from benchmarks.datasets.rasters import opened
 from benchmarks.errors import BenchmarkError
+from benchmarks.models.hsi_restoration.observation import estimated_sigma
+from benchmarks.models.hsi_restoration.subspace import truncated
 
 LARGEST = 4_000_000
 """Pixels of a scene that is restored in one piece: the network holds some hundred numbers for each."""
+LITTLE = 0.01
 TILE = 256
 FLOAT_PREDICTOR, INTEGER_PREDICTOR = 3, 2
 
@@ -39,7 +43,7 @@ class Raster:
 
 
 def read_raster(path: Path, factor: int = 1) -> tuple[Raster, Split]:
-    """A raster and its cube as a split of one sample on a scale from 0 to 1, by the smallest and the largest value of all bands.
+    """A raster and its cube as a split of one sample on a scale from 0 to 1 (see `signal_range`), the same for all bands.
 
     Entries without data (nodata, masks, NaN) are marked as not observed, so that they are filled; pixels without any are
     not. The level of noise is left to the solver. Raises BenchmarkError for files without data and for scenes too large.
@@ -69,25 +73,45 @@ def read_raster(path: Path, factor: int = 1) -> tuple[Raster, Split]:
     seen &= np.isfinite(values)
     if not seen.any():
         raise BenchmarkError(f"{path} has no pixel with data (nodata is {profile['nodata']}).")
-    low, high = float(values[seen].min()), float(values[seen].max())
-    if low == high:
-        raise BenchmarkError(f"{path} holds the value {low:g} alone, so that there is nothing to restore.")
-    cube = ((np.where(seen, values, low).astype(np.float64) - low) / (high - low)).astype(np.float32)
-    empty = ~seen.any(0)
-    raster = Raster(profile, bands, tags, gcps, low, high, empty, factor)
-    return raster, _split(path, cube, seen, empty, factor)
-
-
-def _split(path: Path, cube: np.ndarray, seen: np.ndarray, empty: np.ndarray, factor: int) -> Split:
-    """One sample. Pixels without any data take the mean spectrum, which moves no spectrum that is there."""
     counts = seen.sum((1, 2))
     if (absent := np.flatnonzero(counts == 0)).size:
         raise BenchmarkError(
             f"{path}: band {absent[0] + 1} ({absent.size} such) has no data at all. Leave it out of the file, for example by "
             "`rio stack --bidx`."
         )
-    mean = np.where(seen, cube, 0).sum((1, 2)) / counts
-    cube = np.where(empty, mean[:, None, None], cube).astype(np.float32)
+    # Means of bands in what has no data move no spectrum that is there.
+    mean = np.where(seen, values, 0).sum((1, 2), dtype=np.float64) / counts
+    cube = np.where(seen, values, mean[:, None, None])
+    if (least := cube.min()) == cube.max():
+        raise BenchmarkError(f"{path} holds the value {least:g} alone, so that there is nothing to restore.")
+    low, high = signal_range(cube)
+    scaled = ((cube - low) / (high - low)).astype(np.float32)
+    raster = Raster(profile, bands, tags, gcps, low, high, ~seen.any(0), factor)
+    return raster, _split(path, scaled, seen, raster.empty, factor)
+
+
+def signal_range(cube: np.ndarray) -> tuple[float, float]:
+    """The smallest and largest value of a cube [c, h, w] as they would be without its noise.
+
+    Weights of guidance belong to a clean cube on a scale from 0 to 1, and noise can double the range of a noisy one. The
+    extremes of noise are taken off, but not beyond those of a rank-3 copy; noise below a hundredth of the range takes no room.
+    """
+    from scipy.stats import norm
+
+    least, most = float(cube.min()), float(cube.max())
+    tensor = torch.from_numpy(np.ascontiguousarray(cube, np.float64))
+    noise = float(estimated_sigma(tensor).mean())
+    if min(cube.shape[1:]) < 2 or noise < LITTLE * (most - least):
+        return least, most
+    reach = noise * float(norm.isf(1 / cube.size))
+    copy = truncated(tensor, min(3, len(cube)))
+    low = max(least, min(least + reach, float(copy.min())))
+    high = min(most, max(most - reach, float(copy.max())))
+    return (low, high) if low < high else (least, most)
+
+
+def _split(path: Path, cube: np.ndarray, seen: np.ndarray, empty: np.ndarray, factor: int) -> Split:
+    """One sample, in which pixels without any data are no gaps."""
     columns = {
         "noisy": cube[None],
         "sigma": np.full(1, np.nan, np.float32),

@@ -12,6 +12,11 @@ REACH = 2
 """Pixels on either side of which the mean fills a gap."""
 
 
+def spanning(observation: Observation) -> Tensor:
+    """The cube that a subspace is taken from: as it was seen, zeros in many gaps (as the authors have it), few ones filled."""
+    return filled(observation) if observation.kind == "denoise" else observation.noisy
+
+
 def filled(observation: Observation) -> Tensor:
     """[c, h, w]: as it was seen; a lower resolution by bicubic interpolation; gaps by the mean of measured neighbours in the same
     band, or of the band where there are none near."""

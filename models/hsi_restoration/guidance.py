@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from benchmarks.models.hsi_restoration.fill import spanning
 from benchmarks.models.hsi_restoration.observation import Observation
 from benchmarks.models.hsi_restoration.operators import lowered
 from benchmarks.models.hsi_restoration.subspace import truncated
@@ -52,7 +53,11 @@ class Guidance:
             self.inner = self.coefficients.T @ self.coefficients
             self.projected = torch.einsum("ck,chw->khw", self.coefficients, seen)
         # The observation never changes, nor do its weights.
-        self.weights = variation_weights(noisy) if self.observation.kind == "denoise" and self.eta2 else (1.0, 1.0, 1.0)
+        self.weights = (
+            variation_weights(spanning(self.observation))
+            if self.observation.kind == "denoise" and self.eta2
+            else (1.0, 1.0, 1.0)
+        )
 
     def gradient(self, reduced: Tensor) -> Tensor:
         """dL/dA at A [k, h, w]."""
@@ -89,8 +94,8 @@ class Guidance:
         return images * self.mask[: len(images)] if self.subspace and self.mask is not None else images
 
     def variation(self, cube: Tensor) -> Tensor:
-        """Weighted absolute differences along rows, columns and bands, per entry: around the edges, but not of masked cubes."""
-        if self.mask is not None:
+        """Weighted absolute differences along rows, columns and bands, per entry; around the edges unless the cube has gaps."""
+        if self.observation.kind == "inpaint":
             return sum((cube.diff(dim=axis).abs().mean() for axis in DIRECTIONS), cube.new_zeros(()))
         parts = [weight * wrapped(cube, axis).abs() for weight, axis in zip(self.weights, DIRECTIONS, strict=True)]
         return sum((part.sum() for part in parts), cube.new_zeros(())) / self.count

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.errors import unknown
-from benchmarks.models.hsi_restoration.fill import filled
+from benchmarks.models.hsi_restoration.fill import filled, spanning
 from benchmarks.models.hsi_restoration.guidance import Guidance
 from benchmarks.models.hsi_restoration.observation import Observation, Restoration
 from benchmarks.models.hsi_restoration.one_step import least_squares
@@ -97,7 +97,7 @@ class HIRDiff(nn.Module):
         eta1, eta2, decay = self.settings_for(observations[0].kind)
         guidances, chosen = [], []
         for observation in observations:
-            E, bands = coefficients(observation.noisy, RANK, self.bands)
+            E, bands = coefficients(spanning(observation), RANK, self.bands)
             guidances.append(Guidance(observation, E, eta1, eta2, self.data_term))
             chosen.append(tuple(bands))
         shares = signal_shares(self.schedule, decay)

@@ -12,6 +12,8 @@ from benchmarks.errors import BenchmarkError
 
 LEAST_BANDS = 3
 """Bands that a model of three reduced images needs."""
+FEW = 0.1
+"""Share of entries that a cube may lack and still have noise for its first trouble."""
 MAD = 0.6745
 """Median absolute deviation of a normal variable of deviation one."""
 
@@ -60,8 +62,11 @@ class Observation:
 
     @property
     def kind(self) -> str:
-        """What is to be undone: denoise, sr or inpaint."""
-        return "sr" if self.factor > 1 else "denoise" if self.observed is None else "inpaint"
+        """What is to be undone: denoise, sr or inpaint. A cube that lacks few entries is one to denoise."""
+        if self.factor > 1:
+            return "sr"
+        lacking = 0.0 if self.observed is None else 1 - float(self.observed.float().mean())
+        return "inpaint" if lacking > FEW else "denoise"
 
     @property
     def noise(self) -> float:

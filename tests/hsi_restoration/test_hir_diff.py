@@ -211,6 +211,19 @@ def test_gaps_take_the_mean_of_what_is_near() -> None:
     assert torch.equal(made[observed], noisy[observed])
 
 
+def test_few_gaps_leave_a_cube_to_denoise_and_pull_nowhere() -> None:
+    seen = noisy_cube()
+    observed = torch.ones(seen.shape, dtype=torch.bool)
+    observed[2, 3:5, 4] = False
+    few = Observation(torch.where(observed, seen.noisy, 0.0), observed, 0.1)
+    assert few.kind == "denoise"
+    assert Observation(seen.noisy, torch.rand(seen.shape) > 0.2).kind == "inpaint"
+    gone = torch.where(observed, seen.noisy, 0.9)
+    one, two = (answer(sampler(), Observation(noisy, observed, 0.1))[0] for noisy in (few.noisy, gone))
+    torch.testing.assert_close(one, two, atol=1e-4, rtol=0)
+    assert not torch.allclose(answer(sampler(), Observation(gone, None, 0.1))[0], two, atol=1e-3)
+
+
 def test_the_level_of_noise_is_estimated_where_it_is_not_known() -> None:
     clean = torch.zeros(4, 64, 64) + torch.linspace(0, 1, 64)
     noisy = clean + torch.tensor([0.05, 0.1, 0.2, 0.4])[:, None, None] * torch.randn(

@@ -11,6 +11,7 @@ import torch
 from rasterio.transform import from_origin
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.hsi_restoration.rasters import signal_range
 from benchmarks.hsi_restoration.task import HSIRestoration
 from benchmarks.models.hsi_restoration.closed_form import Noisy, SVDTruncate
 from benchmarks.models.hsi_restoration.hir_diff import HIRDiff
@@ -21,8 +22,9 @@ PLACE = from_origin(500_000.0, 5_800_000.0, 30.0, 30.0)
 
 
 def cube(kind: str = "uint16", seed: int = 0) -> np.ndarray:
-    values = np.random.default_rng(seed).uniform(100, 9000, (BANDS, HEIGHT, WIDTH))
-    return values.round().astype(kind)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    slopes = np.random.default_rng(seed).uniform(50, 300, (2, BANDS, 1, 1))
+    return (100 + slopes[0] * y + slopes[1] * x).round().astype(kind)
 
 
 def write(path: Path, values: np.ndarray, nodata: float | None = 0, **profile: object) -> Path:
@@ -120,6 +122,15 @@ def test_a_restored_value_is_never_taken_for_no_data(tmp_path: Path) -> None:
     with rasterio.open(tmp_path / "out.tif") as file:
         assert file.read(1)[0, 0] == 51
         assert file.read_masks().all()
+
+
+def test_the_range_of_a_noisy_cube_is_that_of_its_signal() -> None:
+    y, x = np.mgrid[:40, :40] / 40
+    clean = np.stack([100 + 900 * (share * x + (1 - share) * y) for share in np.linspace(0, 1, 30)])
+    noisy = clean + 200 * np.random.default_rng(0).normal(size=clean.shape)
+    assert noisy.min() < -500
+    np.testing.assert_allclose(signal_range(noisy), (100, 1000), atol=300)
+    assert signal_range(clean) == (clean.min(), clean.max())
 
 
 @pytest.mark.parametrize(
