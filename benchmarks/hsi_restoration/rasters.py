@@ -18,7 +18,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.models.hsi_restoration.observation import estimated_sigma
 from benchmarks.models.hsi_restoration.subspace import truncated
 
-LARGEST = 4_000_000
+LARGEST = 1_000_000
 """Pixels of a scene that is restored in one piece: the network holds some hundred numbers for each."""
 LITTLE = 0.01
 TILE = 256

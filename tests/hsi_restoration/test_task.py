@@ -101,7 +101,7 @@ def test_a_run_has_its_ceilings_its_oracle_apart_and_a_picture(tmp_path: Path) -
     store = Store(tmp_path / "results")
     record = run(RunSpec.of([*TINY, *NETWORK, "method=hir_diff", "method.steps=4"]), store)
     overall = {row.metric: row.value for row in record.quality if row.condition is None}
-    assert overall["oracle_mpsnr"] >= overall["mpsnr"]
+    assert overall["oracle_mpsnr"] >= overall["mpsnr"] - 1e-4  # the last step is one of them, up to rounding
     assert overall["ceiling_3"] > overall["span_ceiling"] > overall["mpsnr"]
     assert overall["ceiling_8"] > overall["ceiling_5"] > overall["ceiling_3"]
     assert {row.condition for row in record.quality} == {None, "cube0", "cube1"}
