@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.datasets.bundle import Split
+from benchmarks.datasets.bundle import Columns, Split
 from benchmarks.inference import inputs
 from benchmarks.leaderboard.record import Block, Cost, Flops, Latency, Memory
 from benchmarks.models.size import stored_constants, unique_parameters
@@ -69,8 +69,8 @@ def throughput(latencies: Sequence[Latency]) -> float | None:
 
 def count_flops(solver: NetworkSolver, split: Split, task: Task) -> Flops:
     """Operations of one sample, counted over a batch of 16 (or the task's largest) so that what it shares is spread over it."""
-    size = min(16, max(task.latency_batches), len(split))
-    batch = split.batch(np.arange(size))
+    size = min(16, max(task.latency_batches), _parts(split, task))
+    batch = drawn(split, task, np.arange(size))
     shapes = {name: list(value.shape[1:]) for name, value in batch.items()}
     given = tensors(batch, solver.device)
     with torch.no_grad():
@@ -92,7 +92,8 @@ class Timer:
         self.solver, self.batch_size, self.form, self.share = solver, batch_size, form, share
         self.device = getattr(solver, "device", torch.device("cpu"))
         random = np.random.default_rng(0)
-        self.batches = [split.batch(random.integers(0, len(split), batch_size)) for _ in range(64)]
+        task = getattr(solver, "task", None)
+        self.batches = [drawn(split, task, random.integers(0, _parts(split, task), batch_size)) for _ in range(64)]
         self.calls = 0
         self.times: list[list[float]] = []
         self.begun: list[float] = []
@@ -170,12 +171,21 @@ def timers_of(solver: Solver, split: Split, task: Task) -> list[Timer]:
 
     That comes last, since readers that know nothing of forms take the first latency of a batch size.
     """
-    sizes = [size for size in task.latency_batches if size <= len(split)]
+    sizes = [size for size in task.latency_batches if size <= _parts(split, task)]
     timers = [Timer(solver, split, size) for size in sizes]
     if isinstance(solver, NetworkSolver) and (fused := task.exported(solver.network)) is not solver.network:
         quick = NetworkSolver(task, fused, solver.schema)
         timers += [Timer(quick, split, size, "fused", SHARE) for size in sizes]
     return timers
+
+
+def drawn(split: Split, task: Task | None, rows: np.ndarray) -> Columns:
+    """The samples of these numbers, as one group; of a task of whole groups the groups of these numbers."""
+    return split.whole(rows) if task is not None and task.whole_groups else split.batch(rows)
+
+
+def _parts(split: Split, task: Task | None) -> int:
+    return split.parts if task is not None and task.whole_groups else len(split)
 
 
 def _synchronise(device: torch.device) -> None:
@@ -188,7 +198,7 @@ def peak_memory(task: Task, folder: Path, batch_size: int, split: Split) -> Memo
 
     A process's high-water mark never falls, so a second run in this process would report the first one's memory.
     """
-    batch: dict[str, Any] = dict(split.batch(np.arange(min(batch_size, len(split)))))
+    batch: dict[str, Any] = dict(drawn(split, task, np.arange(min(batch_size, _parts(split, task)))))
     probe = folder / "probe.npz"
     np.savez(probe, **batch)
     command = [sys.executable, "-m", "benchmarks.memory_probe", str(folder), str(probe)]

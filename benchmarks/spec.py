@@ -206,8 +206,11 @@ class RunSpec:
         return {role: spec for role, spec in specs.items() if spec.key != self.key}
 
     def _declared(self) -> dict[str, list[str]]:
-        """The task's companions for this kind of method: by role, what to change in the command."""
-        return registry.entry("task", self.task).header("companions", {}).get(self.kind, {})
+        """The task's companions for this kind of method: by role, what to change in the command, where it matters by scale."""
+        declared = registry.entry("task", self.task).header("companions", {}).get(self.kind, {})
+        return {
+            role: changes[self.scale] if isinstance(changes, dict) else changes for role, changes in declared.items()
+        }
 
 
 def _as_before(group: str, part: Any) -> Any:

@@ -39,7 +39,10 @@ class Task(ABC):
     """Lines over thresholds that a run's page shows, `CURVES` of the module of metrics."""
 
     latency_batches: ClassVar[tuple[int, ...]] = (1,)
-    """Batch sizes at which latency is measured."""
+    """Batch sizes at which latency is measured: samples, or groups where `whole_groups` is set."""
+
+    whole_groups: ClassVar[bool] = False
+    """Whether a call answers groups that make no sense in part, as the tiles of a cube are; costs are then those of a group."""
 
     def __init__(self, **settings: Any) -> None:
         if settings:

@@ -75,10 +75,10 @@ class Split:
         # A group that is larger than a batch must not leave the next batch empty: all processes take as many steps.
         cuts = np.minimum(np.maximum.accumulate(cuts - step) + step, len(parts) - steps + step)
         for chosen in np.split(parts, np.maximum(cuts, step)):
-            yield self._whole(chosen)
+            yield self.whole(chosen)
 
-    def _whole(self, parts: np.ndarray) -> Columns:
-        """The rows of some groups, numbered anew from 0 in the column `group`."""
+    def whole(self, parts: np.ndarray) -> Columns:
+        """The rows of some groups, which may be named twice, numbered anew from 0 in the column `group`."""
         lengths = self.starts[parts + 1] - self.starts[parts]
         group = np.repeat(np.arange(len(parts)), lengths)
         rows = np.arange(len(group)) + (self.starts[parts] - np.cumsum(lengths) + lengths)[group]

@@ -64,3 +64,9 @@ def test_drawn_samples_make_one_group():
 def test_columns_of_another_length_are_refused():
     with pytest.raises(ValueError, match="conditions"):
         Split({"x": np.arange(3)}, np.arange(3), np.arange(3), conditions=np.array(["a"]))
+
+
+def test_whole_groups_are_numbered_anew_and_may_come_twice():
+    batch = grouped().whole(np.array([5, 0, 5]))
+    assert np.bincount(batch["group"]).tolist() == [7, 3, 7]
+    assert np.array_equal(batch["x"][:7], batch["x"][10:])

@@ -29,6 +29,16 @@ def test_every_line_is_a_file_with_an_address_of_its_own(tmp_path: Path) -> None
     assert second["urls"] == ["https://example.org/raw/Ground%20truth/c.png"]
 
 
+def test_a_listing_may_have_a_folder_of_its_own_and_say_where_a_mirror_keeps_it(tmp_path: Path) -> None:
+    card = write(tmp_path, f"{'0' * 64} 12 a/b.png")
+    listing = {"file": "toy.sha256", "url": URL, "folder": "own", "mirror": "origin/{path}"}
+    (entry,) = listed(card, [listing])
+    assert (entry["path"], entry["mirror"]) == ("own/a/b.png", "origin/a/b.png")
+    assert entry["urls"] == ["https://example.org/raw/a/b.png"]
+    (flat,) = listed(card, [listing | {"mirror": "origin/{flat}"}])
+    assert flat["mirror"] == "origin/a_b.png"
+
+
 @pytest.mark.parametrize(
     ("lines", "listing", "words"),
     [

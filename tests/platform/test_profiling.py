@@ -300,3 +300,22 @@ def test_a_probe_that_fails_is_a_missing_figure(tmp_path: Path, monkeypatch: pyt
     split = Split({"ids": np.zeros((4, 2), np.int32)}, np.arange(4), np.arange(4))
     assert peak_memory(CTR(), tmp_path, 4, split) is None
     assert not list(tmp_path.iterdir())
+
+
+class OfGroups(Plain):
+    """Groups of three samples, which make no sense in part."""
+
+    whole_groups = True
+    latency_batches = (1, 2, 40)
+
+    def predict(self, network: nn.Module, batch: Batch) -> Outputs:
+        assert set(np.bincount(batch["group"].numpy()).tolist()) == {3}
+        return super().predict(network, batch)
+
+
+def test_a_task_of_whole_groups_is_timed_and_counted_by_the_group() -> None:
+    x = np.zeros((12, 4), np.float32)
+    split = Split({"x": x}, np.arange(12), np.arange(12), groups=np.repeat(np.arange(4), 3))
+    solver = NetworkSolver(OfGroups(), nn.Linear(4, 1), {})
+    assert [each.batch for each in profiling.in_turns(profiling.timers_of(solver, split, solver.task))] == [1, 2]
+    assert count_flops(solver, split, solver.task).value == 3 * 2 * 4

@@ -1,0 +1,1 @@
+"""Hyperspectral restoration: noisy, coarse or incomplete cubes, with a low-rank model and a diffusion prior."""

@@ -1,0 +1,77 @@
+"""Observations of whole cubes out of a batch of tiles, and restored cubes cut into the same tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from benchmarks.models.hsi_restoration.observation import Observation, Restoration
+from benchmarks.task import Batch, Outputs
+
+
+def groups_of(batch: Batch) -> list[Tensor]:
+    """The rows of each cube of a batch; without groups every row is one."""
+    count = len(batch["noisy"])
+    group = batch.get("group", torch.arange(count))
+    return [(group == number).nonzero().flatten() for number in group.unique(sorted=True)]
+
+
+def observation_of(batch: Batch, rows: Tensor) -> Observation:
+    """The cube of some rows (see `datasets.readers.cube_tiles.split_of` for their columns)."""
+    factor = int(batch["factor"][rows[0]])
+    place = batch["place"][rows] - batch["place"][rows].amin(0)
+    noisy = _joined(batch["noisy"][rows], place // factor)
+    kept = noisy.isfinite()
+    bands, height, width = (int(kept.amax(axes).sum()) for axes in ((1, 2), (0, 2), (0, 1)))
+    observed = None
+    if "observed" in batch:
+        observed = _joined(batch["observed"][rows].float(), place)[:bands, : height * factor, : width * factor] > 0
+    return Observation(noisy[:bands, :height, :width], observed, float(batch["sigma"][rows[0]]), factor)
+
+
+def outputs_of(batch: Batch, groups: Sequence[Tensor], restored: Sequence[Restoration]) -> Outputs:
+    """The columns of an answer: `restored` [n, c, t, t] NaN beyond a cube, where its tiles lie, and of a reduced model the
+    coefficients [n, c, k], the bands [n, k], the images after every step [n, s, k, t, t] and the spread of samples [n, t, t]."""
+    count, width = batch["noisy"].shape[:2]
+    made: Outputs = {"place": batch["place"], "factor": batch["factor"]}
+    for rows, one in zip(groups, restored, strict=True):
+        factor = int(batch["factor"][rows[0]])
+        side = (factor * batch["noisy"].shape[-2], factor * batch["noisy"].shape[-1])
+        place = batch["place"][rows] - batch["place"][rows].amin(0)
+        parts = {"restored": _cut(one.cube, place, side, width)}
+        if one.coefficients is not None:
+            filled = one.cube.new_full((width, one.coefficients.shape[1]), torch.nan)
+            filled[: len(one.coefficients)] = one.coefficients
+            parts["coefficients"] = filled.expand(len(rows), -1, -1)
+        if one.bands:
+            parts["bands"] = one.cube.new_tensor(one.bands).expand(len(rows), -1)
+        if one.steps is not None:
+            flat = _cut(one.steps.flatten(0, 1), place, side, one.steps.shape[:2].numel())
+            parts["steps"] = flat.unflatten(1, one.steps.shape[:2])
+        if one.spread is not None:
+            parts["spread"] = _cut(one.spread[None], place, side, 1)[:, 0]
+        for name, part in parts.items():
+            column = made.setdefault(name, part.new_full((count, *part.shape[1:]), torch.nan))
+            column[rows] = part
+    return made
+
+
+def _joined(tiles: Tensor, place: Tensor) -> Tensor:
+    """Tiles [n, c, t, t] at their places, [c, h, w]; NaN where there is none."""
+    height, width = tiles.shape[-2:]
+    farthest = place.amax(0).tolist()
+    made = tiles.new_full((tiles.shape[1], farthest[0] + height, farthest[1] + width), torch.nan)
+    for tile, (row, column) in zip(tiles, place.tolist(), strict=True):
+        made[:, row : row + height, column : column + width] = tile
+    return made
+
+
+def _cut(cube: Tensor, place: Tensor, shape: tuple[int, int], bands: int) -> Tensor:
+    """Tiles [n, bands, *shape] of [c, h, w], NaN beyond it."""
+    made = cube.new_full((len(place), bands, *shape), torch.nan)
+    for tile, (row, column) in zip(made, place.tolist(), strict=True):
+        part = cube[:, row : row + shape[0], column : column + shape[1]]
+        tile[: part.shape[0], : part.shape[1], : part.shape[2]] = part
+    return made

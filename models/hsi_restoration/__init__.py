@@ -1,0 +1,1 @@
+"""Networks and solvers of hyperspectral restoration."""

@@ -1,0 +1,92 @@
+"""Restorers without a prior: what was seen, rank truncation, and denoisers of images on the images of a subspace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.models.hsi_restoration.fill import filled
+from benchmarks.models.hsi_restoration.observation import Observation, Restoration
+from benchmarks.models.hsi_restoration.subspace import principal
+from benchmarks.models.hsi_restoration.total_variation import denoise_tv
+
+
+class Restorer(nn.Module):
+    """Restores every cube by itself."""
+
+    def restore(self, observations: Sequence[Observation]) -> list[Restoration]:
+        return [self.one(observation) for observation in observations]
+
+    def one(self, observation: Observation) -> Restoration:
+        """The restoration of one cube."""
+        raise NotImplementedError
+
+
+class Noisy(Restorer):
+    """The cube as it was seen, enlarged and with its gaps filled where need be, clipped to the range from 0 to 1."""
+
+    def one(self, observation: Observation) -> Restoration:
+        return Restoration(filled(observation).clamp(0, 1))
+
+
+class SVDTruncate(Restorer):
+    """The best approximation of rank `rank`. In `eigenimages` a subclass makes something of its images."""
+
+    def __init__(self, rank: int = 3) -> None:
+        super().__init__()
+        self.rank = rank
+
+    def one(self, observation: Observation) -> Restoration:
+        cube = filled(observation)
+        vectors = principal(cube, self.rank).to(cube.dtype)
+        images = self.eigenimages(torch.einsum("ck,chw->khw", vectors, cube), observation)
+        return Restoration(torch.einsum("ck,khw->chw", vectors, images).clamp(0, 1), vectors)
+
+    def eigenimages(self, images: Tensor, observation: Observation) -> Tensor:
+        """What becomes of the images [k, h, w] of the subspace, whose noise has the deviation of the cube's."""
+        return images
+
+
+class SVDTV(SVDTruncate):
+    """Total variation on the images of the subspace: one `weight` of all on the images as they are."""
+
+    def __init__(self, rank: int = 3, weight: float = 0.15) -> None:
+        super().__init__(rank)
+        self.weight = weight
+
+    def eigenimages(self, images: Tensor, observation: Observation) -> Tensor:
+        return torch.stack([denoise_tv(image.double(), self.weight).to(image.dtype) for image in images])
+
+
+class SVDBM3D(SVDTruncate):
+    """BM3D on the images of the subspace, told the deviation of the noise (the idea of FastHyDe)."""
+
+    def __init__(self, rank: int = 3) -> None:
+        super().__init__(rank)
+        bm3d_of()
+
+    def eigenimages(self, images: Tensor, observation: Observation) -> Tensor:
+        deviation = observation.noise
+        if deviation <= 0:
+            return images
+        denoise = bm3d_of()
+        made = [torch.from_numpy(denoise(image.double().cpu().numpy(), deviation)) for image in images]
+        return torch.stack(made).to(images)
+
+
+def bm3d_of() -> Callable[[Any, float], Any]:
+    """The package's function of an image and a deviation, on one thread, so that equal images have equal answers; raises
+    BenchmarkError where it is not installed."""
+    try:
+        from bm3d import BM3DProfile, bm3d
+    except ImportError as error:
+        raise BenchmarkError(
+            f"BM3D needs the package bm3d, for non-commercial use ({error}). Type: pip install 'lowrank-benchmarks[bm3d]'"
+        ) from error
+    profile = BM3DProfile()
+    profile.num_threads = 1
+    return lambda image, deviation: bm3d(image, deviation, profile=profile)
