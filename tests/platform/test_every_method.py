@@ -150,7 +150,7 @@ def likewise(run: RunSpec, **changes: object) -> RunSpec:
 @cache
 def data_of(task: str) -> DataBundle:
     """The data of every run of a task here."""
-    run = spec(task, "none")
+    run = spec(task, next(iter(registry.methods_for(task))))
     return open_bundle(run.card.id, run.data_options, progress=False)
 
 
