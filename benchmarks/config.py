@@ -78,6 +78,11 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     return deepcopy(_composed(tuple(overrides)))
 
 
+def forget() -> None:
+    """Composes anew from here on, after a file in conf/ was written."""
+    _composed.cache_clear()
+
+
 @lru_cache(maxsize=256)
 def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     """The same for a caller who leaves it as it is. Composing takes a tenth of a second, and runs of a sweep share a base."""

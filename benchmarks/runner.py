@@ -90,11 +90,7 @@ def _make(spec: RunSpec, store: Store) -> Record:
     started = time.perf_counter()
     draft = store.begin(_begin(spec))
     progress = Progress()
-    keep_freed_memory()
-    if threads := spec.config["trainer"]["threads"]:
-        torch.set_num_threads(threads)
-    if (wanted := spec.config["trainer"]["deterministic"]) != torch.are_deterministic_algorithms_enabled():
-        torch.use_deterministic_algorithms(wanted, warn_only=True)
+    _settle(spec)
     try:
         record = _phases(spec, store, draft, progress)
     except BenchmarkError:
@@ -113,6 +109,15 @@ def _make(spec: RunSpec, store: Store) -> Record:
     if record.failure:
         raise RunFailed(_explain(record))
     return record
+
+
+def _settle(spec: RunSpec) -> None:
+    """What a run asks of its process before anything is computed."""
+    keep_freed_memory()
+    if threads := spec.config["trainer"]["threads"]:
+        torch.set_num_threads(threads)
+    if (wanted := spec.config["trainer"]["deterministic"]) != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(wanted, warn_only=True)
 
 
 def _phases(spec: RunSpec, store: Store, draft: Draft, progress: Progress) -> Record:
@@ -163,8 +168,8 @@ def validate(spec: RunSpec, store: Store) -> tuple[float, float]:
 
     Nothing is recorded and the test split is not read; the base is found in the store, or made there.
     """
+    _settle(spec)
     task, method = load_task(spec), load_method(spec)
-    keep_freed_memory()
     scores, seconds = [], 0.0
     for fold in _bundle(task, spec).folds:
         with TemporaryDirectory(prefix="benchmarks-tune-") as scratch:
@@ -172,7 +177,7 @@ def validate(spec: RunSpec, store: Store) -> tuple[float, float]:
             solver = method.produce(bench)
         histories = list(bench.histories.values())
         seconds += sum(history.seconds for history in histories)
-        if histories:
+        if histories and histories[-1].rows:
             scores.append(histories[-1].best)
         else:
             samples = collect(solver, fold.training.val, task, spec.config["trainer"]["batch_size"])

@@ -93,8 +93,9 @@ class Protocol(Enum):
 class Trainer:
     """How gradient methods are trained. The learning rate falls tenfold at each epoch without a gain (plateau), by
     `step_factor` in `milestones` (step), along a half cosine or one cycle, or as (1 - t)^0.9 (polynomial); `patience` epochs
-    without a gain of `min_delta` end the run. Validation follows every `validate_every` epochs, and the last one.
-    `tables=rowwise_adagrad` trains tables by the rows that a batch touches, with one number of state a row."""
+    without a gain of `min_delta` end the run. Validation follows every `validate_every` epochs, and the last one, in the
+    precision of training. `tables=rowwise_adagrad` trains tables by the rows that a batch touches, with one number of state
+    a row."""
 
     max_epochs: int = 100
     batch_size: int = 4096

@@ -185,7 +185,16 @@ class RunSpec:
     @cached_property
     def key(self) -> str:
         """Identifies the run in a store: equal commands have equal keys."""
-        return canonical_hash([self.config_hash, self.data_fingerprint, self.seed])[:24]
+        parts = [self.config_hash, self.data_fingerprint, self.seed]
+        if any(change.startswith("data=") for change in self._declared().get("base", [])) and self.uses_network:
+            # Other data than this run's have trained its base.
+            parts += {self.base().data_fingerprint} - {self.data_fingerprint}
+        return canonical_hash(parts)[:24]
+
+    @property
+    def uses_network(self) -> bool:
+        """Whether the method acts on a network at all."""
+        return bool(registry.entry("method", self.method).header("requires"))
 
     def derive(self, changes: Sequence[str]) -> RunSpec:
         """The run with other choices: a changed group (`model=lr`) drops what was typed for that group.

@@ -155,6 +155,7 @@ class Selection(lightning.Callback):
         assert isinstance(pl_module, Training)
         epoch = trainer.current_epoch + 1
         if epoch % self.plan["validate_every"] and epoch < self.plan["max_epochs"]:
+            self._save(trainer)
             return
         judged = pl_module.network if self.average is None else self.average.module
         judged.eval()
@@ -183,6 +184,10 @@ class Selection(lightning.Callback):
                 self._lower_rate(trainer)
         self._stop_where_patience_ends(trainer)
         self.bar.note(f"epoch {epoch}, validation {self.metric} {score:.4f}, best {self.sign * self.best:.4f}")
+        self._save(trainer)
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        """Writes a checkpoint where the last one is some seconds old."""
         due = self.checkpoints is not None and time.perf_counter() - self.saved > CHECKPOINT_SECONDS
         if trainer.strategy.broadcast(due):  # saving waits for all processes, so all must do it
             assert self.checkpoints is not None

@@ -56,16 +56,23 @@ def chosen(name: str, wavelengths: np.ndarray, rows: np.ndarray) -> BandSet:
 def spread_layouts(wavelengths: np.ndarray, visible: int = 16, infrared: int = 8) -> dict[str, np.ndarray]:
     """Four layouts of any sensor, as places in `wavelengths` [c]: by rule, where no publication fixes them.
 
-    `id`: so many bands below 1000 nm and so many above, evenly spread; `complement`: all others; `shifted`: of the others,
+    `id`: so many bands below 1000 nm and so many above (where a sensor has none on one side, of its shorter half and of its
+    longer one), evenly spread; `complement`: all others; `shifted`: of the others,
     with the two numbers exchanged; `all`. Raises BenchmarkError for a sensor that has too few bands on either side.
     """
     wavelengths = np.asarray(wavelengths)
     if len(wavelengths) < 2:
         raise BenchmarkError("The data have one band: no layout can hold any back. Give a cube of several bands.")
     sides = [np.flatnonzero(side) for side in (wavelengths < VISIBLE_END, wavelengths >= VISIBLE_END)]
+    if min(map(len, sides)) == 0:  # a sensor of one side: its shorter half and its longer one
+        sides = np.array_split(np.argsort(wavelengths, kind="stable"), 2)
     counts = (visible, infrared)
+    if min(counts) < 0 or sum(counts) == 0:
+        raise BenchmarkError(
+            f"data.visible={visible} data.infrared={infrared} leaves no band to train on. Give at least one of them a band."
+        )
     for side, count, other, where in zip(sides, counts, reversed(counts), ("below", "from"), strict=True):
-        if count + other > len(side) or count < 0:
+        if count + other > len(side):
             raise BenchmarkError(
                 f"data.visible={visible} data.infrared={infrared} needs {visible + infrared} bands {where} {VISIBLE_END:.0f} nm, "
                 f"for layouts id and shifted that share none; the data have {len(side)}. Type smaller numbers, such as "

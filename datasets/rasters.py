@@ -27,6 +27,8 @@ OPEN_FILES = 64
 BLOCKS_BYTES = 2**28
 """What GDAL may keep of blocks that were read; its own choice, a twentieth of the machine's memory, grows with the file."""
 
+SIGNATURES = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}
+
 
 @dataclass(frozen=True)
 class Header:
@@ -164,8 +166,9 @@ class RasterSource:
         if scene not in self._handles:
             while len(self._handles) >= OPEN_FILES:
                 self._handles.pop(next(iter(self._handles))).close()
+            path = self.headers[scene].path
             with _unreferenced_too():
-                self._handles[scene] = rasterio.open(self.headers[scene].path)
+                self._handles[scene] = rasterio.open(path, driver=format_of(path))
         return self._handles[scene]
 
     def _forget(self) -> None:
@@ -186,13 +189,30 @@ def by_wavelength(header: Header, sort: bool) -> np.ndarray:
     return np.argsort(header.wavelengths, kind="stable")
 
 
+def format_of(path: Path) -> str:
+    """The driver that opens a file: of PNG, JPEG or ENVI (which has a header beside it), of GeoTIFF all others.
+
+    GDAL's own choice is not asked, since a virtual raster (VRT) leads out of its folder and into the network.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError:
+        return "GTiff"  # which says what is wrong
+    found = next((driver for signature, driver in SIGNATURES.items() if start.startswith(signature)), None)
+    headed = start[:2] not in (b"II", b"MM") and any(
+        header.is_file() for header in (path.with_suffix(".hdr"), path.with_name(f"{path.name}.hdr"))
+    )
+    return found or ("ENVI" if headed else "GTiff")
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """A raster for reading; raises BenchmarkError where it is none. One without a place on the ground is as good."""
     import rasterio
 
     try:
-        with _unreferenced_too(), rasterio.open(path) as file:
+        with _unreferenced_too(), rasterio.open(path, driver=format_of(path)) as file:
             yield file
     except rasterio.RasterioIOError as error:
         raise BenchmarkError(f"{path} cannot be read as a raster: {error}.") from error

@@ -37,8 +37,10 @@ def ranked_overlap(samples: Samples, target: str) -> Statistic:
 
 
 def at_temperature(samples: Samples, measure: Callable[[Samples], Statistic]) -> Statistic:
-    """A measure of the probabilities at their temperature, which is 1 where none was found."""
+    """A measure of the probabilities at their temperature; NaN where none was found, which a temperature of 1 says."""
     temperature = samples.get("temperature", np.ones(len(samples["mask"])))
+    if (temperature == 1).all():
+        return Statistic(lambda _: float("nan"), len(temperature), reason="no temperature was found on validation")
     return measure({**samples, "probability": tempered(samples["probability"], temperature)})
 
 

@@ -78,6 +78,7 @@ class MedSeg(Task):
         seen.shrink, seen.crop = schema.get("shrink", 1), self.crop or schema["crop"]
         # Of the probabilities, see `calibration`; 1 says that nothing is known.
         network.register_buffer("temperature", torch.ones(()))
+        network.register_load_state_dict_pre_hook(_unknown_temperature)
         return network
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
@@ -147,6 +148,11 @@ class MedSeg(Task):
 
         shown = np.rint(255 * outputs["probability"][0].clip(0, 1)).astype(np.uint8)
         Image.fromarray(shown).save(path, format="PNG")
+
+
+def _unknown_temperature(network: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Weights from elsewhere, or from before there were temperatures, have none."""
+    state.setdefault(f"{prefix}temperature", torch.ones(()))
 
 
 def levels(image: Tensor) -> Tensor:

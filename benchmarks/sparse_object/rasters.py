@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.datasets.rasters import format_of
 from benchmarks.datasets.readers.object_masks import luminance
 from benchmarks.errors import BenchmarkError
 
@@ -44,7 +45,7 @@ def read_raster(path: Path) -> Raster:
     from rasterio.enums import ColorInterp
 
     try:
-        with _unreferenced_too(), rasterio.open(path) as file:
+        with _unreferenced_too(), rasterio.open(path, driver=format_of(path)) as file:
             colours = [file.colorinterp.index(each) + 1 for each in _RGB(ColorInterp) if each in file.colorinterp]
             others = [each for each in file.colorinterp if each != ColorInterp.alpha]
             if len(colours) != 3 and len(others) != 1:

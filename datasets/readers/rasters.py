@@ -37,6 +37,8 @@ def read(
     gives the wavelengths of files that name none; `sort` orders bands of spectrometers that overlap. The archive is unpacked
     once beside the data; windows are read from the files when they are needed.
     """
+    if tile < 1:
+        raise BenchmarkError(f"data.tile={tile} is no side of a tile. Type for example data.tile=32.")
     folder = _unpacked(files[archive], store)
     scenes = sorted(folder.glob("images/*.tif*"))
     if not scenes:

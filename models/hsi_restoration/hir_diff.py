@@ -94,6 +94,8 @@ class HIRDiff(nn.Module):
 
     def _restored(self, observations: Sequence[Observation]) -> list[Restoration]:
         """Cubes of one height, width and kind of degradation."""
+        if self.start == "observation" and len(observations) > 1:  # each begins at the level of its own noise
+            return [made for each in observations for made in self._restored([each])]
         eta1, eta2, decay = self.settings_for(observations[0].kind)
         guidances, chosen = [], []
         for observation in observations:

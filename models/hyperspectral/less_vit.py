@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from benchmarks.errors import unknown
@@ -23,8 +22,7 @@ HEADS = ("conv", "linear")
 class LessViT(nn.Module):
     """Cubes [b, c, h, w] and wavelengths [c] in nm, in any order -> logits [b, classes, h, w]; sides are multiples of `multiple`.
 
-    `wavelength_range` is that of the data's full set of bands. In training a random share `keep_bands` of the bands at hand is
-    seen in every step, at least one, the same in all samples. `operator`, `form` and `rank` are those of attention
+    `wavelength_range` is that of the data's full set of bands. `operator`, `form` and `rank` are those of attention
     (less_attention.py, operators.py), `position` is how it is told of places (position.py).
     """
 
@@ -44,7 +42,6 @@ class LessViT(nn.Module):
         position: str = "rope",
         gsd: float = 1.0,
         perception_radius: float | None = None,
-        keep_bands: float = 0.5,
         layer_scale: float | None = 0.1,
         drop: float = 0.0,
         attn_drop: float = 0.0,
@@ -56,11 +53,9 @@ class LessViT(nn.Module):
         super().__init__()
         if window % patch:
             raise ValueError(f"windows of {window} pixels are no whole patches of patch={patch}")
-        if not 0 < keep_bands <= 1:
-            raise ValueError(f"keep_bands={keep_bands} is no share above 0, up to 1")
         if head not in HEADS:
             raise unknown("head of model less_vit:", head, HEADS)
-        self.multiple, self.keep_bands = patch, keep_bands
+        self.multiple = patch
         self.encoder = Encoder(
             AttentionShape(dim, heads, channel_dim, rank, form, drop, attn_drop),
             Geometry(position, (wavelength_range[0], wavelength_range[1]), patch, gsd, perception_radius),
@@ -75,7 +70,6 @@ class LessViT(nn.Module):
         self.always_trained: tuple[str, ...] = ("head.*",)
 
     def forward(self, cube: Tensor, wavelengths: Tensor) -> Tensor:
-        cube, wavelengths = self.seen(cube, wavelengths)
         return self.head(self.embedding(cube, wavelengths))
 
     def embedding(self, cube: Tensor, wavelengths: Tensor) -> Tensor:
@@ -93,15 +87,6 @@ class LessViT(nn.Module):
             for name, layer in self.encoder.blocks.named_modules()
             if isinstance(layer, nn.Linear) and min(layer.weight.shape) < least
         ]
-
-    def seen(self, cube: Tensor, wavelengths: Tensor) -> tuple[Tensor, Tensor]:
-        """The bands that a step sees: all but in training."""
-        bands = cube.shape[1]
-        kept = max(1, int(bands * self.keep_bands))
-        if not self.training or kept == bands:
-            return cube, wavelengths
-        chosen = torch.randperm(bands, device=cube.device)[:kept].sort().values
-        return cube[:, chosen], wavelengths[chosen]
 
 
 def require_wavelengths(cube: Tensor, wavelengths: Tensor) -> None:

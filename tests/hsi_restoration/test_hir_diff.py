@@ -67,6 +67,15 @@ def test_samples_are_those_of_a_plain_rendering() -> None:
     torch.testing.assert_close(answer(network, seen)[0], expected, atol=2e-4, rtol=1e-3)
 
 
+@pytest.mark.parametrize("start", ["noise", "observation"])
+def test_a_cube_is_restored_as_if_it_were_alone(start: str) -> None:
+    network = sampler(start=start)
+    quiet, loud = noisy_cube(0.02), noisy_cube(0.3, seed=1)
+    alone = [answer(network, each)[0] for each in (quiet, loud)]
+    for one, two in zip(answer(network, quiet, loud), alone, strict=True):
+        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["denoise", "sr", "inpaint"])
 def test_both_forms_of_the_data_term_answer_the_same(kind: str) -> None:
     clean = clean_cube()

@@ -89,6 +89,16 @@ def test_sensors_with_too_few_bands_are_told_what_to_type() -> None:
         sensor("enmpa")
 
 
+def test_a_sensor_of_one_side_is_parted_in_the_middle_and_no_layout_is_empty() -> None:
+    rosis = np.linspace(430, 860, 20)
+    layouts = spread_layouts(rosis, 4, 2)
+    assert [len(rows) for rows in layouts.values()] == [6, 6, 14, 20]
+    assert (rosis[layouts["id"]] < 645).sum() == 4
+    assert not set(layouts["id"]) & set(layouts["shifted"])
+    with pytest.raises(BenchmarkError, match="leaves no band to train on"):
+        spread_layouts(rosis, 0, 0)
+
+
 def test_every_so_manyth_band_is_taken_in_order_of_wavelength() -> None:
     wavelengths = np.array([700.0, 500.0, 600.0, 400.0, 800.0])
     assert wavelengths[every(np.arange(5), wavelengths, 2)].tolist() == [400, 600, 800]

@@ -17,7 +17,7 @@ from benchmarks.datasets.cache import fetch
 from benchmarks.datasets.card import load_card
 from benchmarks.datasets.cubes import CubeColumn, Scenes, scaled
 from benchmarks.datasets.open import open_bundle
-from benchmarks.datasets.rasters import read_header
+from benchmarks.datasets.rasters import opened, read_header
 from benchmarks.datasets.readers import indian_pines, rasters, sim_spectra
 from benchmarks.errors import BenchmarkError
 
@@ -224,6 +224,26 @@ def test_a_table_deals_whole_scenes_and_an_envi_header_names_wavelengths(tmp_pat
 def test_rasters_that_cannot_be_used_are_named(tmp_path: Path, changed: dict, message: str) -> None:
     with pytest.raises(BenchmarkError, match=message):
         read(tmp_path, **changed)
+
+
+def test_a_virtual_raster_does_not_lead_out_of_its_folder(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.tif"
+    with rasterio.open(secret, "w", driver="GTiff", height=4, width=4, count=1, dtype="uint8") as file:
+        file.write(np.full((1, 4, 4), 7, np.uint8))
+    virtual = tmp_path / "scene.tif"
+    virtual.write_text(
+        f'<VRTDataset rasterXSize="4" rasterYSize="4"><VRTRasterBand dataType="Byte" band="1"><SimpleSource>'
+        f"<SourceFilename>{secret}</SourceFilename><SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    with rasterio.open(virtual) as file:
+        assert file.read().max() == 7  # what GDAL itself would do
+    with pytest.raises(BenchmarkError, match="cannot be read as a raster"), opened(virtual):
+        pass
+
+
+def test_a_tile_without_a_side_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"data\.tile=0 is no side of a tile"):
+        read(tmp_path, {"tile": 0})
 
 
 def test_bands_out_of_order_are_ordered_where_that_is_typed_and_names_are_counted(tmp_path: Path) -> None:

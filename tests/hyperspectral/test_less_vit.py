@@ -107,19 +107,6 @@ def test_gradients_reach_every_parameter(operator: str) -> None:
     assert [name for name, value in network.named_parameters() if value.grad is None or not value.grad.any()] == []
 
 
-def test_training_steps_see_a_share_of_the_bands_and_answers_all_of_them() -> None:
-    network = made(keep_bands=0.5)
-    x, wavelengths = cube(9)
-    assert network.seen(x, wavelengths)[0].shape[1] == 9
-    torch.manual_seed(0)
-    some = [network.train().seen(x, wavelengths) for _ in range(20)]
-    assert {len(kept) for _, kept in some} == {4}
-    assert len({tuple(kept.tolist()) for _, kept in some}) > 10
-    for part, kept in some:
-        assert torch.equal(part, x[:, torch.isin(wavelengths, kept)])
-    assert network.seen(x[:, :1], wavelengths[:1])[0].shape[1] == 1
-
-
 def test_radar_channels_have_weights_of_their_own_and_an_absent_group_spoils_nothing() -> None:
     network = made(radar=[5500.0, 5700.0])
     tokens = network.encoder.tokens
@@ -193,7 +180,6 @@ def test_branches_of_a_wide_network_are_acted_on() -> None:
         ({"channel_dim": 1}, "position=rope"),
         ({"channel_dim": 3}, "divides dim"),
         ({"patch": 3, "window": 9}, "power of two"),
-        ({"keep_bands": 0.0}, "keep_bands"),
         ({"wavelength_range": (2445.0, 418.0)}, "wavelength_range"),
         ({"depth": 0}, "depth"),
         ({"drop_path": 1.0}, "drop_path"),

@@ -132,7 +132,7 @@ def test_pictures_are_drawn_and_tell_their_rows(tmp_path: Path) -> None:
 
 
 def test_a_run_has_a_row_for_every_layout_and_metric(tmp_path: Path) -> None:
-    words = ["task=hyperspectral", "method=none", "scale=smoke", "data.tiles=8", "model.dim=16", "model.depth=1",
+    words = ["task=hyperspectral", "method=none", "model=vit", "scale=smoke", "data.tiles=8", "model.dim=16", "model.depth=1",
              "trainer.max_epochs=2", "trainer.progress=false", "trainer.accelerator=cpu", "profile=fast",
              "pictures=false"]  # fmt: skip
     record = run(RunSpec.of(words), Store(tmp_path / "results"))

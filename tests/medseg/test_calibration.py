@@ -56,7 +56,9 @@ def test_a_temperature_mends_calibration_and_leaves_masks_at_one_half() -> None:
     value = {name: BY_NAME[name].statistic(cooled).value(None) for name in names}
     assert value["tempered_ece"] < 0.1 * value["ece"]
     assert value["tempered_rma_dice"] > value["rma_dice"]
-    assert BY_NAME["tempered_ece"].statistic(samples).value(None) == pytest.approx(value["ece"], abs=1e-5)
+    unknown = BY_NAME["tempered_ece"].statistic(samples)
+    assert np.isnan(unknown.value(None))
+    assert unknown.reason == "no temperature was found on validation"
     assert np.array_equal(tempered(probability, cooled["temperature"]) > 0.5, probability > 0.5)
 
 
@@ -75,3 +77,11 @@ def test_the_temperature_is_kept_with_the_network(tmp_path: Path) -> None:
     solver.save(tmp_path)
     again = NetworkSolver.load(task, tmp_path).predict({"image": image})
     assert np.array_equal(again["temperature"], after["temperature"])
+
+
+def test_weights_without_a_temperature_have_none() -> None:
+    network = build(MedSeg(), "small_unet", {"widths": [4, 8]}, {"height": 32, "width": 32, "crop": 0})
+    state = {name: value for name, value in network.state_dict().items() if name != "temperature"}
+    network.get_buffer("temperature").fill_(3.0)
+    network.load_state_dict(state)
+    assert network.get_buffer("temperature") == 1

@@ -148,6 +148,16 @@ def test_validation_follows_every_few_epochs_and_the_last() -> None:
     assert (len(judge.shown), history.best_epoch, history.epochs) == (3, 4, 5)
 
 
+def test_checkpoints_are_written_between_validations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)
+
+    def judge(network: nn.Module) -> float:
+        assert torch.load(tmp_path / trainer.LAST, weights_only=True)["epoch"] == 3
+        return 0.5
+
+    train(line(), judge, checkpoints=tmp_path, max_epochs=5, validate_every=5)
+
+
 def test_patience_counts_epochs_however_seldom_they_are_validated() -> None:
     assert train(line(), Script(9, *[1] * 9), max_epochs=8, validate_every=2, patience=3).epochs == 6
 

@@ -31,7 +31,11 @@ def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_the_best_on_validation_is_first_and_is_written_with_the_search(searched: list[str], tmp_path: Path) -> None:
     assert [line.rpartition("=")[2] for line in searched[:2]] == ["0.01", "1e-07"]
     written = (tmp_path / "tuned" / "ctr_small_dim.yaml").read_text(encoding="utf-8")
-    assert yaml.safe_load(written) == {"trainer": {"learning_rate": 0.01}}
+    content = yaml.safe_load(written)
+    assert content["trainer"] == {"learning_rate": 0.01}
+    assert {key: content["tuned"][key] for key in ("budget", "metric", "data", "seed")} == {
+        "budget": "2 points", "metric": "validation auc", "data": "sim_clicks", "seed": 0,
+    }  # fmt: skip
     assert written.startswith("# @package _global_\n")
     assert "trainer.learning_rate=1e-7,1e-2" in written
     assert not list(Store(tmp_path / "store").records())
@@ -50,6 +54,46 @@ def test_what_was_tried_is_not_tried_again(
     tune.main([*WORDS, "trainer.learning_rate=1e-7,1e-2,1e-3", "--store", str(tmp_path / "store")])
     assert made == [1e-3]
     assert "0.9900" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_a_later_search_keeps_what_an_earlier_one_chose(
+    searched: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "validate", lambda spec, store: (spec.config["trainer"]["weight_decay"], 1.0))
+    where = ["--store", str(tmp_path / "store"), "--folder", str(tmp_path / "tuned"), "--write"]
+    tune.main([*WORDS, "trainer.weight_decay=0.1,0.2", *where])
+    written = (tmp_path / "tuned" / "ctr_small_dim.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(written)["trainer"] == {"learning_rate": 0.01, "weight_decay": 0.2}
+    assert "trainer.learning_rate=1e-7,1e-2" in written
+
+
+def test_the_store_may_be_typed_as_everywhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "validate", lambda spec, store: (0.5, 1.0))
+    tune.main([*WORDS, "trainer.learning_rate=0.1,0.2", f"store={tmp_path / 'mine'}"])
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_base_that_fails_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(spec: RunSpec, store: Store) -> tuple[float, float]:
+        raise runner.RunFailed("Run x failed in phase 'fit'")
+
+    monkeypatch.setattr(runner, "validate", failing)
+    with pytest.raises(BenchmarkError, match=r"base of this search failed\. Run x failed"):
+        tune.main([*WORDS, "trainer.learning_rate=0.1,0.2", "--store", str(tmp_path)])
+
+
+def test_every_tuned_file_states_its_search_and_is_what_its_pair_begins_with() -> None:
+    files = sorted(tune.FOLDER.glob("*.yaml"))
+    assert files
+    for path in files:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        task, _, method = path.stem.rpartition("_")
+        assert set(content["tuned"]) == {"space", "budget", "metric", "data", "seed"}
+        config = RunSpec.of([f"task={task}", f"method={method}"]).config
+        assert config["tuned"] == content["tuned"]
+        for key, value in content["finetune"].items():
+            assert config["finetune"][key] == value
 
 
 def test_a_point_that_diverges_comes_last(
