@@ -6,6 +6,7 @@ several windows of it, and a read band by band takes ten times as long as one of
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import warnings
@@ -23,6 +24,8 @@ MICROMETRES_UP_TO = 100.0
 """Centres without a unit are micrometres where all are below; no optical band has so few nanometres."""
 WRAPPED_BELOW = -10_000
 """An int16 value that no reflectance takes: what was above 32767 and came back at the other end."""
+METRES_PER_DEGREE = 111_195.0
+"""Along a meridian of a sphere of 6,371 km."""
 OPEN_FILES = 64
 BLOCKS_BYTES = 2**28
 """What GDAL may keep of blocks that were read; its own choice, a twentieth of the machine's memory, grows with the file."""
@@ -48,6 +51,19 @@ class Header:
     def place(self) -> tuple[int, int, Any, Any]:
         """Where it lies on the ground: what labels must agree with."""
         return self.height, self.width, self.crs, self.transform
+
+    @property
+    def gsd(self) -> float | None:
+        """Metres along a pixel: the root of its area, in degrees at the scene's middle; None without a place on the ground."""
+        if self.crs is None or self.transform.is_identity:
+            return None
+        side = abs(self.transform.determinant) ** 0.5
+        if self.crs.is_projected:
+            return float(side * self.crs.linear_units_factor[1])
+        if not self.crs.is_geographic:
+            return None
+        latitude = self.transform.f + (self.transform.d * self.width + self.transform.e * self.height) / 2
+        return float(side * METRES_PER_DEGREE * math.cos(math.radians(latitude)) ** 0.5)
 
 
 def read_header(path: Path, centres: Sequence[float] | None = None) -> Header:

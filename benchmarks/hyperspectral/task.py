@@ -57,14 +57,15 @@ class Hyperspectral(Task):
         self.flips, self.keep, self.overlap = flips, keep, overlap
 
     def network(self, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:
-        network = build(
-            model,
-            **settings,
-            classes=len(schema["classes"]),
-            window=schema["window"],
-            wavelengths=schema["trained"],
-            wavelength_range=(min(schema["wavelengths"]), max(schema["wavelengths"])),
-        )
+        facts = {
+            "classes": len(schema["classes"]),
+            "window": schema["window"],
+            "wavelengths": schema["trained"],
+            "wavelength_range": (min(schema["wavelengths"]), max(schema["wavelengths"])),
+            "gsd": schema.get("gsd"),  # runs that were made before schemas had it name it in their settings
+        }
+        typed = {key: value for key, value in settings.items() if value is not None or key not in facts}
+        network = build(model, **{**facts, **typed})
         seen = cast(Segmenter, network)
         seen.window, seen.trained = schema["window"], schema["trained"]
         return network

@@ -20,6 +20,8 @@ CLASSES = (
     "oats", "soybean, no till", "soybean, minimum till", "soybean, clean", "wheat", "woods", "buildings", "steel towers",
 )  # fmt: skip
 """Labels 1 to 16; 0 is what nobody labelled."""
+GSD = 20.0
+"""Metres along a pixel."""
 DROPPED = (range(104, 109), range(150, 164), range(220, 221))
 """Channels of the 220, from 1, in the water bands and at the end: what `corrected` leaves out."""
 EVERY_VAL, FIRST_VAL = 4, 1
@@ -55,6 +57,7 @@ def read(
         np.stack([np.zeros_like(y), block * y, block * x], 1),
         np.array([f"{row:02d}_{column:02d}" for row, column in zip(y, x, strict=True)]),
         block,
+        GSD,
     )
     black = (y + x) % 2 == 1
     labelled = (tiles.labels_at(tiles.places, block) != IGNORED).any((1, 2))

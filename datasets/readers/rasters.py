@@ -21,6 +21,8 @@ VERSION = 1
 TABLE = "data_split.csv"
 SAME = 0.5
 """Nanometres by which the wavelengths of two scenes may differ."""
+SAME_SIZE = 0.05
+"""Share by which pixels of two scenes may differ in size: those in degrees do, by latitude."""
 DEALT = ("test", "val", "train", "train", "train")
 """The part of a tile by (row + 2 column) modulo 5, where no table says: no two neighbours are of one and the same fifth."""
 
@@ -68,6 +70,7 @@ def read(
         places,
         np.array([f"{scenes[scene].stem}_{top}_{left}" for scene, top, left in places]),
         tile,
+        _common_gsd(headers),
     )
     part = _parts(folder / TABLE, scenes, places, tile)
     labelled = (tiles.labels_at(places, tile) != IGNORED).any((1, 2))
@@ -95,6 +98,13 @@ def _alike(headers: list[Header]) -> None:
                 f"{header.path.name} has other bands than {first.path.name} ({len(header.bands)} and {len(first.bands)} with "
                 "data). All scenes need the same ones."
             )
+
+
+def _common_gsd(headers: list[Header]) -> float | None:
+    """The side of a pixel in metres; None where a scene does not say, or two differ."""
+    known = [header.gsd for header in headers if header.gsd is not None]
+    alike = len(known) == len(headers) and max(known) <= (1 + SAME_SIZE) * min(known)
+    return float(np.mean(known)) if alike else None
 
 
 def _labels_of(folder: Path, scene: Path) -> Path:

@@ -25,7 +25,8 @@ class LessViT(nn.Module):
 
     `wavelength_range` is that of the data's full set of bands. In training a random share `keep_bands` of the bands at hand is
     seen in every step, at least one, the same in all samples. `operator`, `form` and `rank` are those of attention
-    (less_attention.py, operators.py), `position` is how it is told of places (position.py).
+    (less_attention.py, operators.py), `position` is how it is told of places (position.py); sincos and a perception radius need
+    the `gsd`, metres a pixel.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class LessViT(nn.Module):
         form: str = "v2",
         rank: int = 1,
         position: str = "rope",
-        gsd: float = 1.0,
+        gsd: float | None = 1.0,
         perception_radius: float | None = None,
         keep_bands: float = 0.5,
         layer_scale: float | None = 0.1,

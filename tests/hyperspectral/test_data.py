@@ -90,6 +90,7 @@ def test_potsdam_has_its_pixels_and_every_tile_is_tested_once(mirror: Path) -> N
 
 def test_potsdam_files_say_their_wavelengths_and_which_bands_are_dead(mirror: Path) -> None:
     header = read_header(mirror / "enmap_potsdam" / "images" / "enmap_potsdam_tile_128_0.tif")
+    assert header.gsd == pytest.approx(30.0)
     assert len(header.bands) == 218
     assert not set(range(130, 136)) & set(header.bands.tolist())
     assert header.wavelengths[:2].tolist() == [418.24, 423.874]
@@ -135,6 +136,7 @@ def test_indian_pines_trains_on_all_classes_that_are_tested(pines: dict[str, Pat
     )
     assert trained == tested == set(range(16))
     assert len(fold.training.schema["trained"]) == 24
+    assert fold.training.schema["gsd"] == 20.0
     with pytest.raises(BenchmarkError, match=r"data\.block=40 is not valid"):
         indian_pines.read(pines, block=40)
 
@@ -189,11 +191,41 @@ def read(where: Path, options: dict[str, Any] | None = None, **changed: Any) -> 
 def test_rasters_of_ones_own_are_dealt_by_tiles_and_read_when_they_are_asked_for(tmp_path: Path) -> None:
     fold = read(tmp_path, {"names": "oats, rye, wheat"})
     assert fold.training.schema["classes"] == ["oats", "rye", "wheat"]
+    assert fold.training.schema["gsd"] == pytest.approx(30.0)
     assert [len(np.unique(part.units)) for part in (fold.training.val, fold.test)] == [6, 6]
     column: Any = fold.test.columns["cube"]
     assert column[:3].shape == (3, 14, 16, 16)
     again = rasters.read(archive(tmp_path / "two"), tmp_path / "two" / "store", **SMALL)[0]
     assert np.array_equal(again.test.columns["cube"][:], column[:])
+
+
+@pytest.mark.parametrize(
+    ("place", "metres"),
+    [
+        ({"crs": "EPSG:32633", "transform": Affine(0, 10.0, 4e5, -10.0, 0, 5e6)}, 10.0),
+        ({"crs": "EPSG:2263", "transform": Affine(10.0, 0, 9e5, 0, -10.0, 2e5)}, 3.048),
+        ({"crs": "EPSG:4326", "transform": Affine(0.001, 0, 13.0, 0, -0.001, 60.012)}, 111.195 * 0.5**0.5),
+        ({"crs": None, "transform": Affine(10.0, 0, 4e5, 0, -10.0, 5e6)}, None),
+        ({"crs": None, "transform": None}, None),
+    ],
+)
+def test_the_size_of_a_pixel_is_in_metres_whatever_the_unit_of_the_ground(
+    tmp_path: Path, place: dict[str, Any], metres: float | None
+) -> None:
+    """Turned by 90 degrees, in US survey feet, in degrees (a mean of both sides at 60 degrees north), and nowhere."""
+    _write(tmp_path / "scene.tif", np.ones((2, 24, 24), np.int16), np.array([500.0, 600.0]), **place)
+    found = read_header(tmp_path / "scene.tif").gsd
+    assert found == (None if metres is None else pytest.approx(metres, rel=1e-4))
+
+
+def test_scenes_of_different_pixels_have_no_common_size(tmp_path: Path) -> None:
+    headers = []
+    for name, side in (("a", 30.0), ("b", 30.5), ("c", 10.0)):
+        place = {"crs": "EPSG:32633", "transform": Affine(side, 0, 4e5, 0, -side, 5e6)}
+        _write(tmp_path / f"{name}.tif", np.ones((2, 8, 8), np.int16), np.array([500.0, 600.0]), **place)
+        headers.append(read_header(tmp_path / f"{name}.tif"))
+    assert rasters._common_gsd(headers[:2]) == pytest.approx(30.25)
+    assert rasters._common_gsd(headers) is None
 
 
 def test_a_table_deals_whole_scenes_and_an_envi_header_names_wavelengths(tmp_path: Path) -> None:
