@@ -104,10 +104,10 @@ class Hyperspectral(Task):
     def pictures(
         self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path
     ) -> Mapping[str, Sequence[int] | np.ndarray]:
-        """Label maps beside the truth under every layout, and the mean spectrum of every class."""
+        """Label maps beside the truth under every layout, the mean spectrum of every class, and how far features spread."""
         from benchmarks.hyperspectral.pictures import draw
 
-        return draw(fold, samples, folder)
+        return draw(solver, fold, samples, folder)
 
     def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
         """A raster of any size with wavelengths of its own, as tiles that are read one by one (see `scenes`)."""

@@ -138,7 +138,7 @@ def test_pictures_are_drawn_and_tell_their_rows(tmp_path: Path) -> None:
     samples = collect(solver, made.test, task, 3)
     shown = task.pictures(solver, made, samples, tmp_path)
     assert list(shown) == ["maps.png"]
-    assert {path.name for path in tmp_path.iterdir()} == {"maps.png", "spectra.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"maps.png", "spectra.png", "features.png"}
     assert set(samples["condition"][shown["maps.png"]].tolist()) == set(made.test.conditions.tolist())
     for path in tmp_path.iterdir():
         with Image.open(path) as picture:
