@@ -53,21 +53,29 @@ def chosen(name: str, wavelengths: np.ndarray, rows: np.ndarray) -> BandSet:
     return BandSet(name, np.asarray(wavelengths, np.float64)[rows], rows=rows)
 
 
-def spread_layouts(wavelengths: np.ndarray, visible: int = 16, infrared: int = 8) -> dict[str, np.ndarray]:
+def spread_layouts(
+    wavelengths: np.ndarray, visible: int = 16, infrared: int = 8, boundary: float = VISIBLE_END
+) -> dict[str, np.ndarray]:
     """Four layouts of any sensor, as places in `wavelengths` [c]: by rule, where no publication fixes them.
 
-    `id`: so many bands below 1000 nm and so many above, evenly spread; `complement`: all others; `shifted`: of the others,
-    with the two numbers exchanged; `all`. Raises BenchmarkError for a sensor that has too few bands on either side.
+    `id`: so many bands below `boundary` nanometres and so many above, evenly spread; `complement`: all others; `shifted`: of
+    the others, with the two numbers exchanged; `all`. Raises BenchmarkError for a sensor that has too few bands on either side.
     """
     wavelengths = np.asarray(wavelengths)
     if len(wavelengths) < 2:
         raise BenchmarkError("The data have one band: no layout can hold any back. Give a cube of several bands.")
-    sides = [np.flatnonzero(side) for side in (wavelengths < VISIBLE_END, wavelengths >= VISIBLE_END)]
+    sides = [np.flatnonzero(side) for side in (wavelengths < boundary, wavelengths >= boundary)]
+    if not all(map(len, sides)):
+        middle = round(float(wavelengths.min() + wavelengths.max()) / 2)
+        raise BenchmarkError(
+            f"All bands of the data, {wavelengths.min():g} to {wavelengths.max():g} nm, lie on one side of data.boundary="
+            f"{boundary:g}. Layouts exchange numbers of bands across it: type data.boundary={middle}."
+        )
     counts = (visible, infrared)
     for side, count, other, where in zip(sides, counts, reversed(counts), ("below", "from"), strict=True):
         if count + other > len(side) or count < 0:
             raise BenchmarkError(
-                f"data.visible={visible} data.infrared={infrared} needs {visible + infrared} bands {where} {VISIBLE_END:.0f} nm, "
+                f"data.visible={visible} data.infrared={infrared} needs {visible + infrared} bands {where} {boundary:.0f} nm, "
                 f"for layouts id and shifted that share none; the data have {len(side)}. Type smaller numbers, such as "
                 f"data.visible={max(1, min(map(len, sides)) // 2)} data.infrared={min(map(len, sides)) // 3}."
             )

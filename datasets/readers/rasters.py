@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.datasets.archive import extract
-from benchmarks.datasets.bands import band_sets, spread_layouts
+from benchmarks.datasets.bands import VISIBLE_END, band_sets, spread_layouts
 from benchmarks.datasets.bundle import Fold
 from benchmarks.datasets.cubes import IGNORED
 from benchmarks.datasets.rasters import Header, RasterSource, by_wavelength, read_header, read_labels
@@ -30,14 +30,15 @@ DEALT = ("test", "val", "train", "train", "train")
 def read(
     files: Mapping[str, Path], store: Path, *, archive: str = "rasters.zip", tile: int = 64, window: int = 8, stride: int = 8,
     ignore: int = 0, names: str = "", visible: int = 16, infrared: int = 8, of_sensor: str = "", sort: bool = False,
-    sensors: str = "",
+    sensors: str = "", boundary: float = VISIBLE_END,
 ) -> tuple[Fold, ...]:  # fmt: skip
     """One fold of tiles of `tile` pixels. With a table `data_split.csv` (columns `imgs` and `split`) whole scenes are train, val
     or test; without, every scene's tiles are dealt, three fifths to train.
 
     Label `ignore` does not count. `names` are the classes of the other labels in their order, comma-separated. `of_sensor`
-    gives the wavelengths of files that name none; `sort` orders bands of spectrometers that overlap. The archive is unpacked
-    once beside the data; windows are read from the files when they are needed.
+    gives the wavelengths of files that name none; `sort` orders bands of spectrometers that overlap. `visible` and `infrared`
+    count bands on either side of `boundary` nanometres, which a camera without short-wave infrared needs lower. The archive
+    is unpacked once beside the data; windows are read from the files when they are needed.
     """
     folder = _unpacked(files[archive], store)
     scenes = sorted(folder.glob("images/*.tif*"))
@@ -76,7 +77,7 @@ def read(
     labelled = (tiles.labels_at(places, tile) != IGNORED).any((1, 2))
     parts = {name: np.flatnonzero((part == name) & labelled) for name in PARTS}
     wavelengths = tiles.wavelengths
-    sets = band_sets(wavelengths, spread_layouts(wavelengths, visible, infrared), sensors)
+    sets = band_sets(wavelengths, spread_layouts(wavelengths, visible, infrared, boundary), sensors)
     return (spectral_fold("all", tiles, sets, parts, Windows(window, stride)),)
 
 

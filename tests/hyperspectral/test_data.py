@@ -251,11 +251,18 @@ def test_a_table_deals_whole_scenes_and_an_envi_header_names_wavelengths(tmp_pat
         ({"label_place": {"crs": "EPSG:32632"}}, r"lie elsewhere than the scene a\.tif: CRS EPSG:32632 and EPSG:32633"),
         ({"label": np.full((48, 80), 0.5, np.float32)}, r"must be whole numbers from 0 to 254"),
         ({"label": np.zeros((48, 80), np.uint8)}, "hold 0 class beside the ignored one"),
+        ({"wavelengths": np.linspace(450, 950, 14)}, r"450 to 950 nm, lie on one side of data\.boundary=1000.*boundary=700"),
     ],
 )  # fmt: skip
 def test_rasters_that_cannot_be_used_are_named(tmp_path: Path, changed: dict, message: str) -> None:
     with pytest.raises(BenchmarkError, match=message):
         read(tmp_path, **changed)
+
+
+def test_a_camera_without_infrared_bands_has_layouts_on_either_side_of_another_boundary(tmp_path: Path) -> None:
+    fold = read(tmp_path, {"boundary": 700.0}, wavelengths=np.linspace(450, 950, 14))
+    trained = np.array(fold.training.schema["trained"])
+    assert [(trained < 700).sum(), (trained >= 700).sum()] == [3, 2]
 
 
 def test_bands_out_of_order_are_ordered_where_that_is_typed_and_names_are_counted(tmp_path: Path) -> None:
