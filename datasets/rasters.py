@@ -79,8 +79,11 @@ def read_header(path: Path, centres: Sequence[float] | None = None) -> Header:
         if centre is None and centres is not None and len(centres) == file.count:
             centre = np.asarray(centres, np.float64)
         if centre is None:
+            without = [band for band, tag in zip(file.indexes, tags, strict=True) if "wavelength" not in tag]
+            some = 0 < len(without) < file.count
+            what = f"wavelengths of bands {', '.join(map(str, without[:6]))}" if some else "wavelengths"
             raise BenchmarkError(
-                f"{path} names no wavelengths: its {file.count} bands need a tag `wavelength` in nanometres each, or an ENVI "
+                f"{path} names no {what}: its {file.count} bands need a tag `wavelength` in nanometres each, or an ENVI "
                 f"header {path.stem}.hdr beside it. With rasterio: file.update_tags(band, wavelength=...), or type "
                 "data.of_sensor= with the name of a sensor of as many bands."
             )
@@ -89,7 +92,7 @@ def read_header(path: Path, centres: Sequence[float] | None = None) -> Header:
         unit = (tags[0].get("wavelength_units") or beside.get("wavelength units", [""])[0]).lower()
         if unit.startswith(("micro", "µm", "um")) or (not unit and centre.max() < MICROMETRES_UP_TO):
             centre, fwhm = 1000 * centre, 1000 * fwhm
-        good = np.array([tag.get("bbl", "1") != "0" for tag in tags]) & (centre > 0)
+        good = np.array([tag.get("bbl", "1") != "0" for tag in tags]) & (centre > 0) & np.isfinite(centre)
         if good.sum() < 2:
             raise BenchmarkError(
                 f"{path} has {int(good.sum())} band with data and a wavelength; a spectrum takes several. "
@@ -102,9 +105,9 @@ def read_header(path: Path, centres: Sequence[float] | None = None) -> Header:
         )  # fmt: skip
 
 
-def read_labels(path: Path, like: Header) -> np.ndarray:
-    """The first band of a raster of class numbers [h, w], at the place of a scene; raises BenchmarkError for another place,
-    size or type."""
+def read_labels(path: Path, like: Header, ignore: int = 0) -> np.ndarray:
+    """The first band of a raster of class numbers [h, w], at the place of a scene, `ignore` where it has no data; raises
+    BenchmarkError for another place, size or type."""
     with opened(path) as file:
         found = (file.height, file.width, file.crs, file.transform)
         if found[:2] != like.place[:2]:
@@ -119,7 +122,7 @@ def read_labels(path: Path, like: Header) -> np.ndarray:
             )
         values = file.read(1)
         mask = file.read_masks(1) > 0
-    whole = np.where(mask & np.isfinite(values), values, 0)
+    whole = np.where(mask & np.isfinite(values), values, ignore)
     numbers = whole.astype(np.int64)
     if (numbers != whole).any() or numbers.min() < 0 or numbers.max() > 254:
         raise BenchmarkError(

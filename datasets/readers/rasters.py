@@ -35,10 +35,10 @@ def read(
     """One fold of tiles of `tile` pixels. With a table `data_split.csv` (columns `imgs` and `split`) whole scenes are train, val
     or test; without, every scene's tiles are dealt, three fifths to train.
 
-    Label `ignore` does not count. `names` are the classes of the other labels in their order, comma-separated. `of_sensor`
-    gives the wavelengths of files that name none; `sort` orders bands of spectrometers that overlap. `visible` and `infrared`
-    count bands on either side of `boundary` nanometres, which a camera without short-wave infrared needs lower. The archive
-    is unpacked once beside the data; windows are read from the files when they are needed.
+    Label `ignore` does not count, nor do labels without data. `names` are the classes of the other labels in their order,
+    comma-separated. `of_sensor` gives the wavelengths of files that name none; `sort` orders bands of spectrometers that
+    overlap. `visible` and `infrared` count bands on either side of `boundary` nanometres, which a camera without short-wave
+    infrared needs lower. The archive is unpacked once beside the data; windows are read from the files when they are needed.
     """
     folder = _unpacked(files[archive], store)
     scenes = sorted(folder.glob("images/*.tif*"))
@@ -48,7 +48,9 @@ def read(
     headers = [read_header(path, centres) for path in scenes]
     order = by_wavelength(headers[0], sort)
     _alike(headers)
-    numbers = [read_labels(_labels_of(folder, path), header) for path, header in zip(scenes, headers, strict=True)]
+    numbers = [
+        read_labels(_labels_of(folder, path), header, ignore) for path, header in zip(scenes, headers, strict=True)
+    ]
     found = [
         int(number) for number in np.unique(np.concatenate([np.unique(each) for each in numbers])) if number != ignore
     ]

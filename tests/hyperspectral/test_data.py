@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine
 
 from benchmarks.datasets.bands import BandSet
@@ -213,7 +215,9 @@ def test_the_size_of_a_pixel_is_in_metres_whatever_the_unit_of_the_ground(
     tmp_path: Path, place: dict[str, Any], metres: float | None
 ) -> None:
     """Turned by 90 degrees, in US survey feet, in degrees (a mean of both sides at 60 degrees north), and nowhere."""
-    _write(tmp_path / "scene.tif", np.ones((2, 24, 24), np.int16), np.array([500.0, 600.0]), **place)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        _write(tmp_path / "scene.tif", np.ones((2, 24, 24), np.int16), np.array([500.0, 600.0]), **place)
     found = read_header(tmp_path / "scene.tif").gsd
     assert found == (None if metres is None else pytest.approx(metres, rel=1e-4))
 
@@ -243,6 +247,7 @@ def test_a_table_deals_whole_scenes_and_an_envi_header_names_wavelengths(tmp_pat
     ("changed", "message"),
     [
         ({"wavelengths": None}, "names no wavelengths: its 14 bands need a tag"),
+        ({"wavelengths": WAVELENGTHS[:12]}, "names no wavelengths of bands 13, 14: its 14 bands need a tag"),
         ({"wavelengths": WAVELENGTHS[[1, 0, *range(2, 14)]]}, r"do not rise from band 1 \(500 nm\) to band 2 .*data\.sort=true"),
         ({"cube": np.full((14, 48, 80), -1, np.int16)}, r"have no data in any training pixel: nodata everywhere"),
         ({"cube": np.full((14, 48, 80), -25_000, np.int16)}, r"holds -25000 at row 0, column \d+: int16 ends at 32767"),
@@ -257,6 +262,23 @@ def test_a_table_deals_whole_scenes_and_an_envi_header_names_wavelengths(tmp_pat
 def test_rasters_that_cannot_be_used_are_named(tmp_path: Path, changed: dict, message: str) -> None:
     with pytest.raises(BenchmarkError, match=message):
         read(tmp_path, **changed)
+
+
+def test_bands_whose_wavelength_is_no_number_are_left_out(tmp_path: Path) -> None:
+    centres = np.where(WAVELENGTHS == 1100.0, np.nan, np.where(WAVELENGTHS == 600.0, np.inf, WAVELENGTHS))
+    found = read(tmp_path, wavelengths=centres).training.schema["wavelengths"]
+    assert found == [nm for nm in WAVELENGTHS.tolist() if nm not in (600.0, 1100.0)]
+
+
+def test_labels_without_data_do_not_count_whichever_label_is_ignored(tmp_path: Path) -> None:
+    label = np.random.default_rng(0).integers(0, 3, (48, 80)).astype(np.uint8)
+    label[:, ::7] = 255
+    fold = read(tmp_path, {"ignore": 254}, label=label, label_place={"nodata": 255})
+    assert fold.training.schema["classes"] == ["class 0", "class 1", "class 2"]
+    test: Any = fold.test.columns
+    for (_, top, left), found in zip(test["cube"].places, test["label"], strict=True):
+        part = label[top : top + 16, left : left + 16]
+        assert np.array_equal(found, part)
 
 
 def test_a_camera_without_infrared_bands_has_layouts_on_either_side_of_another_boundary(tmp_path: Path) -> None:
