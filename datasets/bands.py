@@ -53,19 +53,24 @@ def chosen(name: str, wavelengths: np.ndarray, rows: np.ndarray) -> BandSet:
     return BandSet(name, np.asarray(wavelengths, np.float64)[rows], rows=rows)
 
 
-def spread_layouts(wavelengths: np.ndarray, visible: int = 16, infrared: int = 8) -> dict[str, np.ndarray]:
+def spread_layouts(
+    wavelengths: np.ndarray, visible: int = 16, infrared: int = 8, boundary: float = VISIBLE_END
+) -> dict[str, np.ndarray]:
     """Four layouts of any sensor, as places in `wavelengths` [c]: by rule, where no publication fixes them.
 
-    `id`: so many bands below 1000 nm and so many above (where a sensor has none on one side, of its shorter half and of its
-    longer one), evenly spread; `complement`: all others; `shifted`: of the others,
-    with the two numbers exchanged; `all`. Raises BenchmarkError for a sensor that has too few bands on either side.
+    `id`: so many bands below `boundary` nanometres and so many above, evenly spread; `complement`: all others; `shifted`: of
+    the others, with the two numbers exchanged; `all`. Raises BenchmarkError for a sensor that has too few bands on either side.
     """
     wavelengths = np.asarray(wavelengths)
     if len(wavelengths) < 2:
         raise BenchmarkError("The data have one band: no layout can hold any back. Give a cube of several bands.")
-    sides = [np.flatnonzero(side) for side in (wavelengths < VISIBLE_END, wavelengths >= VISIBLE_END)]
-    if min(map(len, sides)) == 0:  # a sensor of one side: its shorter half and its longer one
-        sides = np.array_split(np.argsort(wavelengths, kind="stable"), 2)
+    sides = [np.flatnonzero(side) for side in (wavelengths < boundary, wavelengths >= boundary)]
+    if not all(map(len, sides)):
+        middle = round(float(wavelengths.min() + wavelengths.max()) / 2)
+        raise BenchmarkError(
+            f"All bands of the data, {wavelengths.min():g} to {wavelengths.max():g} nm, lie on one side of data.boundary="
+            f"{boundary:g}. Layouts exchange numbers of bands across it: type data.boundary={middle}."
+        )
     counts = (visible, infrared)
     if min(counts) < 0 or sum(counts) == 0:
         raise BenchmarkError(
@@ -74,7 +79,7 @@ def spread_layouts(wavelengths: np.ndarray, visible: int = 16, infrared: int = 8
     for side, count, other, where in zip(sides, counts, reversed(counts), ("below", "from"), strict=True):
         if count + other > len(side):
             raise BenchmarkError(
-                f"data.visible={visible} data.infrared={infrared} needs {visible + infrared} bands {where} {VISIBLE_END:.0f} nm, "
+                f"data.visible={visible} data.infrared={infrared} needs {visible + infrared} bands {where} {boundary:.0f} nm, "
                 f"for layouts id and shifted that share none; the data have {len(side)}. Type smaller numbers, such as "
                 f"data.visible={max(1, min(map(len, sides)) // 2)} data.infrared={min(map(len, sides)) // 3}."
             )

@@ -6,6 +6,7 @@ several windows of it, and a read band by band takes ten times as long as one of
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import warnings
@@ -23,6 +24,8 @@ MICROMETRES_UP_TO = 100.0
 """Centres without a unit are micrometres where all are below; no optical band has so few nanometres."""
 WRAPPED_BELOW = -10_000
 """An int16 value that no reflectance takes: what was above 32767 and came back at the other end."""
+METRES_PER_DEGREE = 111_195.0
+"""Along a meridian of a sphere of 6,371 km."""
 OPEN_FILES = 64
 BLOCKS_BYTES = 2**28
 """What GDAL may keep of blocks that were read; its own choice, a twentieth of the machine's memory, grows with the file."""
@@ -51,6 +54,19 @@ class Header:
         """Where it lies on the ground: what labels must agree with."""
         return self.height, self.width, self.crs, self.transform
 
+    @property
+    def gsd(self) -> float | None:
+        """Metres along a pixel: the root of its area, in degrees at the scene's middle; None without a place on the ground."""
+        if self.crs is None or self.transform.is_identity:
+            return None
+        side = abs(self.transform.determinant) ** 0.5
+        if self.crs.is_projected:
+            return float(side * self.crs.linear_units_factor[1])
+        if not self.crs.is_geographic:
+            return None
+        latitude = self.transform.f + (self.transform.d * self.width + self.transform.e * self.height) / 2
+        return float(side * METRES_PER_DEGREE * math.cos(math.radians(latitude)) ** 0.5)
+
 
 def read_header(path: Path, centres: Sequence[float] | None = None) -> Header:
     """The header of a raster whose bands have wavelengths: tags `wavelength` of GeoTIFF bands, GDAL's own metadata, or an
@@ -65,8 +81,11 @@ def read_header(path: Path, centres: Sequence[float] | None = None) -> Header:
         if centre is None and centres is not None and len(centres) == file.count:
             centre = np.asarray(centres, np.float64)
         if centre is None:
+            without = [band for band, tag in zip(file.indexes, tags, strict=True) if "wavelength" not in tag]
+            some = 0 < len(without) < file.count
+            what = f"wavelengths of bands {', '.join(map(str, without[:6]))}" if some else "wavelengths"
             raise BenchmarkError(
-                f"{path} names no wavelengths: its {file.count} bands need a tag `wavelength` in nanometres each, or an ENVI "
+                f"{path} names no {what}: its {file.count} bands need a tag `wavelength` in nanometres each, or an ENVI "
                 f"header {path.stem}.hdr beside it. With rasterio: file.update_tags(band, wavelength=...), or type "
                 "data.of_sensor= with the name of a sensor of as many bands."
             )
@@ -75,7 +94,7 @@ def read_header(path: Path, centres: Sequence[float] | None = None) -> Header:
         unit = (tags[0].get("wavelength_units") or beside.get("wavelength units", [""])[0]).lower()
         if unit.startswith(("micro", "µm", "um")) or (not unit and centre.max() < MICROMETRES_UP_TO):
             centre, fwhm = 1000 * centre, 1000 * fwhm
-        good = np.array([tag.get("bbl", "1") != "0" for tag in tags]) & (centre > 0)
+        good = np.array([tag.get("bbl", "1") != "0" for tag in tags]) & (centre > 0) & np.isfinite(centre)
         if good.sum() < 2:
             raise BenchmarkError(
                 f"{path} has {int(good.sum())} band with data and a wavelength; a spectrum takes several. "
@@ -88,9 +107,9 @@ def read_header(path: Path, centres: Sequence[float] | None = None) -> Header:
         )  # fmt: skip
 
 
-def read_labels(path: Path, like: Header) -> np.ndarray:
-    """The first band of a raster of class numbers [h, w], at the place of a scene; raises BenchmarkError for another place,
-    size or type."""
+def read_labels(path: Path, like: Header, ignore: int = 0) -> np.ndarray:
+    """The first band of a raster of class numbers [h, w], at the place of a scene, `ignore` where it has no data; raises
+    BenchmarkError for another place, size or type."""
     with opened(path) as file:
         found = (file.height, file.width, file.crs, file.transform)
         if found[:2] != like.place[:2]:
@@ -105,7 +124,7 @@ def read_labels(path: Path, like: Header) -> np.ndarray:
             )
         values = file.read(1)
         mask = file.read_masks(1) > 0
-    whole = np.where(mask & np.isfinite(values), values, 0)
+    whole = np.where(mask & np.isfinite(values), values, ignore)
     numbers = whole.astype(np.int64)
     if (numbers != whole).any() or numbers.min() < 0 or numbers.max() > 254:
         raise BenchmarkError(

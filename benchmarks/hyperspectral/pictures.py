@@ -9,8 +9,10 @@ import numpy as np
 
 from benchmarks.canvas import FAINT, SOFT, TEXT, TITLE, Canvas, Stroke
 from benchmarks.datasets.bundle import Fold
+from benchmarks.hyperspectral.features import draw_features
 from benchmarks.hyperspectral.metrics import IGNORED, confusion, macro_iou, overall_accuracy
 from benchmarks.hyperspectral.scenes import colours
+from benchmarks.solver import NetworkSolver, Solver
 
 EDGE, GAP, HEADER = 10, 12, 24
 PANEL = 128
@@ -23,12 +25,15 @@ WIDE, HIGH = 620, 300
 """Pixels of the diagram of spectra."""
 
 
-def draw(fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> dict[str, np.ndarray]:
-    """`maps.png` and `spectra.png`, after the fold's name where there are several; gives the rows that maps show."""
+def draw(solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> dict[str, np.ndarray]:
+    """`maps.png`, `spectra.png` and, of networks with features, `features.png`, after the fold's name where there are several;
+    gives the rows that maps show."""
     before = "" if fold.name == "all" else f"{fold.name}-"
     names = list(fold.training.schema["classes"])
     rows = _maps(folder / f"{before}maps.png", samples, names)
     _spectra(folder / f"{before}spectra.png", fold, names)
+    if isinstance(solver, NetworkSolver) and hasattr(solver.network, "embedding"):
+        draw_features(folder / f"{before}features.png", solver, fold.test)
     return {f"{before}maps.png": rows}
 
 

@@ -65,7 +65,10 @@ def read_scene(path: Path, schema: Mapping[str, Any]) -> tuple[Scene, Split]:
 
 
 def write_scene(path: Path, scene: Scene, prediction: np.ndarray) -> None:
-    """A GeoTIFF of bytes: the class of every pixel by its number from 0, with names and colours; 255 without data."""
+    """A GeoTIFF of bytes: the class of every pixel by its number from 0, with names and colours; 255 without data.
+
+    Raises BenchmarkError for a scene without data in any pixel, which is only known when all was read.
+    """
     import rasterio
     from rasterio.windows import Window
 
@@ -85,14 +88,22 @@ def write_scene(path: Path, scene: Scene, prediction: np.ndarray) -> None:
             file.write_colormap(1, colours(len(scene.classes)))
             file.descriptions = ("class",)
             file.update_tags(1, **{f"class_{number}": name for number, name in enumerate(scene.classes)})
+            anywhere = False
             for (top, left), classes in zip(scene.tiles.tolist(), prediction, strict=True):
                 rows, columns = _kept(top, scene, header.height), _kept(left, scene, header.width)
                 answer = classes[slice(*rows), slice(*columns)].astype(np.uint8)
                 where = np.array([[0, top + rows[0], left + columns[0]]])
                 seen = scene.source.windows(where, max(answer.shape), ends)[0, :, : answer.shape[0], : answer.shape[1]]
-                answer = np.where(np.isfinite(seen).any(0), answer, NO_DATA)
+                there = np.isfinite(seen).any(0)
+                anywhere = anywhere or bool(there.any())
+                answer = np.where(there, answer, NO_DATA)
                 window = Window(left + columns[0], top + rows[0], answer.shape[1], answer.shape[0])
                 file.write(answer, 1, window=window)
+    if not anywhere:
+        raise BenchmarkError(
+            f"{header.path} has no data in any pixel of its first, middle and last band: nodata everywhere "
+            f"({header.nodata[0]:g}). Check the nodata value that it names."
+        )
 
 
 def colours(classes: int) -> dict[int, tuple[int, int, int, int]]:

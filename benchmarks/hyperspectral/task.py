@@ -57,14 +57,15 @@ class Hyperspectral(Task):
         self.flips, self.keep, self.overlap = flips, keep, overlap
 
     def network(self, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:
-        network = build(
-            model,
-            **settings,
-            classes=len(schema["classes"]),
-            window=schema["window"],
-            wavelengths=schema["trained"],
-            wavelength_range=(min(schema["wavelengths"]), max(schema["wavelengths"])),
-        )
+        facts = {
+            "classes": len(schema["classes"]),
+            "window": schema["window"],
+            "wavelengths": schema["trained"],
+            "wavelength_range": (min(schema["wavelengths"]), max(schema["wavelengths"])),
+            "gsd": schema.get("gsd"),  # runs that were made before schemas had it name it in their settings
+        }
+        typed = {key: value for key, value in settings.items() if value is not None or key not in facts}
+        network = build(model, **{**facts, **typed})
         seen = cast(Segmenter, network)
         seen.window, seen.trained = schema["window"], schema["trained"]
         return network
@@ -103,10 +104,10 @@ class Hyperspectral(Task):
     def pictures(
         self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path
     ) -> Mapping[str, Sequence[int] | np.ndarray]:
-        """Label maps beside the truth under every layout, and the mean spectrum of every class."""
+        """Label maps beside the truth under every layout, the mean spectrum of every class, and how far features spread."""
         from benchmarks.hyperspectral.pictures import draw
 
-        return draw(fold, samples, folder)
+        return draw(solver, fold, samples, folder)
 
     def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
         """A raster of any size with wavelengths of its own, as tiles that are read one by one (see `scenes`)."""

@@ -51,6 +51,7 @@ def read(
         places,
         np.array([name.removeprefix(STEM) for name in names]),
         SIDE,
+        headers[0].gsd,
     )
     sets = band_sets(wavelengths, _layouts(wavelengths, step), sensors)
     dealt = np.arange(len(names)) % folds

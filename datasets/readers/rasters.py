@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.datasets.archive import extract
-from benchmarks.datasets.bands import band_sets, spread_layouts
+from benchmarks.datasets.bands import VISIBLE_END, band_sets, spread_layouts
 from benchmarks.datasets.bundle import Fold
 from benchmarks.datasets.cubes import IGNORED
 from benchmarks.datasets.rasters import Header, RasterSource, by_wavelength, read_header, read_labels
@@ -21,6 +21,8 @@ VERSION = 1
 TABLE = "data_split.csv"
 SAME = 0.5
 """Nanometres by which the wavelengths of two scenes may differ."""
+SAME_SIZE = 0.05
+"""Share by which pixels of two scenes may differ in size: those in degrees do, by latitude."""
 DEALT = ("test", "val", "train", "train", "train")
 """The part of a tile by (row + 2 column) modulo 5, where no table says: no two neighbours are of one and the same fifth."""
 
@@ -28,14 +30,15 @@ DEALT = ("test", "val", "train", "train", "train")
 def read(
     files: Mapping[str, Path], store: Path, *, archive: str = "rasters.zip", tile: int = 64, window: int = 8, stride: int = 8,
     ignore: int = 0, names: str = "", visible: int = 16, infrared: int = 8, of_sensor: str = "", sort: bool = False,
-    sensors: str = "",
+    sensors: str = "", boundary: float = VISIBLE_END,
 ) -> tuple[Fold, ...]:  # fmt: skip
     """One fold of tiles of `tile` pixels. With a table `data_split.csv` (columns `imgs` and `split`) whole scenes are train, val
     or test; without, every scene's tiles are dealt, three fifths to train.
 
-    Label `ignore` does not count. `names` are the classes of the other labels in their order, comma-separated. `of_sensor`
-    gives the wavelengths of files that name none; `sort` orders bands of spectrometers that overlap. The archive is unpacked
-    once beside the data; windows are read from the files when they are needed.
+    Label `ignore` does not count, nor do labels without data. `names` are the classes of the other labels in their order,
+    comma-separated. `of_sensor` gives the wavelengths of files that name none; `sort` orders bands of spectrometers that
+    overlap. `visible` and `infrared` count bands on either side of `boundary` nanometres, which a camera without short-wave
+    infrared needs lower. The archive is unpacked once beside the data; windows are read from the files when they are needed.
     """
     if tile < 1:
         raise BenchmarkError(f"data.tile={tile} is no side of a tile. Type for example data.tile=32.")
@@ -47,7 +50,9 @@ def read(
     headers = [read_header(path, centres) for path in scenes]
     order = by_wavelength(headers[0], sort)
     _alike(headers)
-    numbers = [read_labels(_labels_of(folder, path), header) for path, header in zip(scenes, headers, strict=True)]
+    numbers = [
+        read_labels(_labels_of(folder, path), header, ignore) for path, header in zip(scenes, headers, strict=True)
+    ]
     found = [
         int(number) for number in np.unique(np.concatenate([np.unique(each) for each in numbers])) if number != ignore
     ]
@@ -70,12 +75,13 @@ def read(
         places,
         np.array([f"{scenes[scene].stem}_{top}_{left}" for scene, top, left in places]),
         tile,
+        _common_gsd(headers),
     )
     part = _parts(folder / TABLE, scenes, places, tile)
     labelled = (tiles.labels_at(places, tile) != IGNORED).any((1, 2))
     parts = {name: np.flatnonzero((part == name) & labelled) for name in PARTS}
     wavelengths = tiles.wavelengths
-    sets = band_sets(wavelengths, spread_layouts(wavelengths, visible, infrared), sensors)
+    sets = band_sets(wavelengths, spread_layouts(wavelengths, visible, infrared, boundary), sensors)
     return (spectral_fold("all", tiles, sets, parts, Windows(window, stride)),)
 
 
@@ -97,6 +103,13 @@ def _alike(headers: list[Header]) -> None:
                 f"{header.path.name} has other bands than {first.path.name} ({len(header.bands)} and {len(first.bands)} with "
                 "data). All scenes need the same ones."
             )
+
+
+def _common_gsd(headers: list[Header]) -> float | None:
+    """The side of a pixel in metres; None where a scene does not say, or two differ."""
+    known = [header.gsd for header in headers if header.gsd is not None]
+    alike = len(known) == len(headers) and max(known) <= (1 + SAME_SIZE) * min(known)
+    return float(np.mean(known)) if alike else None
 
 
 def _labels_of(folder: Path, scene: Path) -> Path:

@@ -19,6 +19,8 @@ SHARES = (0.6, 0.8)
 """Where train ends and where val does."""
 LEAST_TILES, LEAST_SIZE = 5, 8
 MATERIALS = ("water", "grass", "soil", "roof", "road")
+GSD = 30.0
+"""Metres along a pixel, as EnMAP has them."""
 NOISE = 0.05
 LIKENESS = 0.2
 """By how much materials differ, in shares of a spectrum."""
@@ -49,7 +51,8 @@ def read(
     places = np.array([(number, 0, 0) for number in range(tiles)])
     names = np.array([f"{number:03d}" for number in range(tiles)])
     labels = [label for _, label in scenes]
-    made = Tiles(Scenes(np.stack([cube for cube, _ in scenes])), wavelengths, labels, MATERIALS, places, names, size)
+    cubes = Scenes(np.stack([cube for cube, _ in scenes]))
+    made = Tiles(cubes, wavelengths, labels, MATERIALS, places, names, size, GSD)
     ends = [0, *(round(share * tiles) for share in SHARES), tiles]
     parts = {
         part: np.arange(start, end)

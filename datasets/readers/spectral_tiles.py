@@ -21,7 +21,7 @@ class Tiles:
     """Labelled scenes cut into tiles of `side` pixels: their places [k, 3] (scene, top, left) and names [k].
 
     `labels` are one array a scene, uint8 [h, w], numbers of `classes`, 255 where a pixel does not count. `source` reads the
-    cubes; its bands lie at `wavelengths` [c], in nanometres.
+    cubes; its bands lie at `wavelengths` [c], in nanometres. `gsd` is the side of a pixel in metres, None where unknown.
     """
 
     source: CubeSource
@@ -31,6 +31,7 @@ class Tiles:
     places: np.ndarray
     names: np.ndarray
     side: int
+    gsd: float | None = None
 
     def labels_at(self, places: np.ndarray, side: int) -> np.ndarray:
         """Labels of windows, uint8 [k, side, side]; beyond the edge of a scene nothing counts."""
@@ -129,6 +130,7 @@ def _schema(tiles: Tiles, known: Sequence[Scaled], windows: Windows) -> dict[str
         "classes": list(tiles.classes),
         "window": windows.side,
         "tile": tiles.side,
+        "gsd": tiles.gsd,
         "trained": by_name[TRAINED].bands.wavelengths.tolist(),
         "wavelengths": whole.bands.wavelengths.tolist(),
         "mean": whole.mean.tolist(),

@@ -31,7 +31,7 @@ SOLVERS: dict[str, type[nn.Module]] = {
 }
 """What is fitted without gradients, or not at all."""
 
-FACTS = ("classes", "window", "wavelengths", "wavelength_range")
+FACTS = ("classes", "window", "wavelengths", "wavelength_range", "gsd")
 """What the task says of the data; a network gets those of them that its constructor takes."""
 
 

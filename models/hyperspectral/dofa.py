@@ -32,6 +32,10 @@ class DOFA(nn.Module):
     def forward(self, cube: Tensor, wavelengths: Tensor) -> Tensor:
         return self.encoder(self.embed(cube, wavelengths))
 
+    def embedding(self, cube: Tensor, wavelengths: Tensor) -> Tensor:
+        """[n, dim, h / patch, w / patch], which the head reads."""
+        return self.encoder.embedding(self.embed(cube, wavelengths))
+
 
 class DynamicEmbedding(nn.Module):
     """[n, c, h, w] -> [n, dim, h / patch, w / patch] by kernels that a transformer over the bands makes of their wavelengths.

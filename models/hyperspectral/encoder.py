@@ -53,13 +53,17 @@ class PatchEncoder(nn.Module):
         self.head = nn.Linear(dim, classes * patch**2)
 
     def forward(self, patches: Tensor) -> Tensor:
+        logits = self.head(self.embedding(patches).movedim(1, -1)).movedim(-1, 1)
+        return pixel_shuffle(logits, self.patch)
+
+    def embedding(self, patches: Tensor) -> Tensor:
+        """What the head reads, [n, dim, y, x]."""
         y, x = patches.shape[2:]
         position: Tensor = self.position
         if position.shape[2:] != patches.shape[2:]:
             position = interpolate(position, size=(y, x), mode="bicubic", align_corners=False)
         tokens = self.blocks((patches + position).flatten(2).transpose(1, 2))
-        logits = self.head(self.norm(tokens)).transpose(1, 2).unflatten(2, (y, x))
-        return pixel_shuffle(logits, self.patch)
+        return self.norm(tokens).transpose(1, 2).unflatten(2, (y, x))
 
 
 def grid_of(window: int, patch: int) -> int:

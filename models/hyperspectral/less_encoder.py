@@ -33,13 +33,14 @@ class Layout(NamedTuple):
 class Geometry(NamedTuple):
     """How places are told to attention: settings that an encoder shares with the decoder that follows it.
 
-    `wavelength_range` is that of the data's full set of bands, in nm; `gsd` the ground sampling distance, in metres a pixel.
+    `wavelength_range` is that of the data's full set of bands, in nm; `gsd` the ground sampling distance, in metres a pixel,
+    None where nobody knows it and nothing asks.
     """
 
     position: str
     wavelength_range: tuple[float, float]
     patch: int
-    gsd: float = 1.0
+    gsd: float | None = 1.0
     perception_radius: float | None = None
 
     def check(self) -> None:
@@ -49,7 +50,12 @@ class Geometry(NamedTuple):
         low, high = self.wavelength_range
         if not 0 < low < high:
             raise ValueError(f"wavelength_range={low}, {high} nm: the first is above 0 and below the second")
-        if self.patch < 1 or self.gsd <= 0 or (self.perception_radius or 0) < 0:
+        if self.gsd is None and (self.position == "sincos" or self.perception_radius is not None):
+            raise ValueError(
+                f"position={self.position} perception_radius={self.perception_radius} needs metres, and the data do not say "
+                "how many a pixel has. Type model.gsd=30, or what is right"
+            )
+        if self.patch < 1 or (self.gsd is not None and self.gsd <= 0) or (self.perception_radius or 0) < 0:
             raise ValueError(
                 f"patch={self.patch} gsd={self.gsd} perception_radius={self.perception_radius}: patch is 1 or more, "
                 "gsd above 0, perception_radius 0 or more or null"
@@ -68,11 +74,13 @@ class Geometry(NamedTuple):
         """What is added to tokens before the first block, [b or 1, c + 1, n + 1, dim], if anything is."""
         if self.position != "sincos":
             return None
+        assert self.gsd is not None
         return sincos_embedding(layout.wavelengths, layout.grid, self.gsd, dim, layout.positions)
 
     def _mask(self, layout: Layout) -> Tensor | None:
         if self.perception_radius is None:
             return None
+        assert self.gsd is not None
         mask = perception_mask(layout.grid, self.patch, self.gsd, self.perception_radius)
         mask = mask.to(layout.wavelengths.device)
         if layout.positions is None:

@@ -23,7 +23,8 @@ class LessViT(nn.Module):
     """Cubes [b, c, h, w] and wavelengths [c] in nm, in any order -> logits [b, classes, h, w]; sides are multiples of `multiple`.
 
     `wavelength_range` is that of the data's full set of bands. `operator`, `form` and `rank` are those of attention
-    (less_attention.py, operators.py), `position` is how it is told of places (position.py).
+    (less_attention.py, operators.py), `position` is how it is told of places (position.py); sincos and a perception radius need
+    the `gsd`, metres a pixel.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class LessViT(nn.Module):
         form: str = "v2",
         rank: int = 1,
         position: str = "rope",
-        gsd: float = 1.0,
+        gsd: float | None = 1.0,
         perception_radius: float | None = None,
         layer_scale: float | None = 0.1,
         drop: float = 0.0,

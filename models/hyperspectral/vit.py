@@ -27,3 +27,7 @@ class ViT(nn.Module):
 
     def forward(self, cube: Tensor, wavelengths: Tensor) -> Tensor:
         return self.encoder(self.embed(self.bands(cube, wavelengths)))
+
+    def embedding(self, cube: Tensor, wavelengths: Tensor) -> Tensor:
+        """[n, dim, h / patch, w / patch], which the head reads."""
+        return self.encoder.embedding(self.embed(self.bands(cube, wavelengths)))

@@ -89,14 +89,14 @@ def test_sensors_with_too_few_bands_are_told_what_to_type() -> None:
         sensor("enmpa")
 
 
-def test_a_sensor_of_one_side_is_parted_in_the_middle_and_no_layout_is_empty() -> None:
+def test_a_sensor_of_one_side_is_parted_where_that_is_typed_and_no_layout_is_empty() -> None:
     rosis = np.linspace(430, 860, 20)
-    layouts = spread_layouts(rosis, 4, 2)
+    layouts = spread_layouts(rosis, 4, 2, boundary=645)
     assert [len(rows) for rows in layouts.values()] == [6, 6, 14, 20]
     assert (rosis[layouts["id"]] < 645).sum() == 4
     assert not set(layouts["id"]) & set(layouts["shifted"])
     with pytest.raises(BenchmarkError, match="leaves no band to train on"):
-        spread_layouts(rosis, 0, 0)
+        spread_layouts(rosis, 0, 0, boundary=645)
 
 
 def test_every_so_manyth_band_is_taken_in_order_of_wavelength() -> None:

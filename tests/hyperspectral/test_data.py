@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine
 
 from benchmarks.datasets.bands import BandSet
@@ -90,6 +92,7 @@ def test_potsdam_has_its_pixels_and_every_tile_is_tested_once(mirror: Path) -> N
 
 def test_potsdam_files_say_their_wavelengths_and_which_bands_are_dead(mirror: Path) -> None:
     header = read_header(mirror / "enmap_potsdam" / "images" / "enmap_potsdam_tile_128_0.tif")
+    assert header.gsd == pytest.approx(30.0)
     assert len(header.bands) == 218
     assert not set(range(130, 136)) & set(header.bands.tolist())
     assert header.wavelengths[:2].tolist() == [418.24, 423.874]
@@ -135,6 +138,7 @@ def test_indian_pines_trains_on_all_classes_that_are_tested(pines: dict[str, Pat
     )
     assert trained == tested == set(range(16))
     assert len(fold.training.schema["trained"]) == 24
+    assert fold.training.schema["gsd"] == 20.0
     with pytest.raises(BenchmarkError, match=r"data\.block=40 is not valid"):
         indian_pines.read(pines, block=40)
 
@@ -189,11 +193,43 @@ def read(where: Path, options: dict[str, Any] | None = None, **changed: Any) -> 
 def test_rasters_of_ones_own_are_dealt_by_tiles_and_read_when_they_are_asked_for(tmp_path: Path) -> None:
     fold = read(tmp_path, {"names": "oats, rye, wheat"})
     assert fold.training.schema["classes"] == ["oats", "rye", "wheat"]
+    assert fold.training.schema["gsd"] == pytest.approx(30.0)
     assert [len(np.unique(part.units)) for part in (fold.training.val, fold.test)] == [6, 6]
     column: Any = fold.test.columns["cube"]
     assert column[:3].shape == (3, 14, 16, 16)
     again = rasters.read(archive(tmp_path / "two"), tmp_path / "two" / "store", **SMALL)[0]
     assert np.array_equal(again.test.columns["cube"][:], column[:])
+
+
+@pytest.mark.parametrize(
+    ("place", "metres"),
+    [
+        ({"crs": "EPSG:32633", "transform": Affine(0, 10.0, 4e5, -10.0, 0, 5e6)}, 10.0),
+        ({"crs": "EPSG:2263", "transform": Affine(10.0, 0, 9e5, 0, -10.0, 2e5)}, 3.048),
+        ({"crs": "EPSG:4326", "transform": Affine(0.001, 0, 13.0, 0, -0.001, 60.012)}, 111.195 * 0.5**0.5),
+        ({"crs": None, "transform": Affine(10.0, 0, 4e5, 0, -10.0, 5e6)}, None),
+        ({"crs": None, "transform": None}, None),
+    ],
+)
+def test_the_size_of_a_pixel_is_in_metres_whatever_the_unit_of_the_ground(
+    tmp_path: Path, place: dict[str, Any], metres: float | None
+) -> None:
+    """Turned by 90 degrees, in US survey feet, in degrees (a mean of both sides at 60 degrees north), and nowhere."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        _write(tmp_path / "scene.tif", np.ones((2, 24, 24), np.int16), np.array([500.0, 600.0]), **place)
+    found = read_header(tmp_path / "scene.tif").gsd
+    assert found == (None if metres is None else pytest.approx(metres, rel=1e-4))
+
+
+def test_scenes_of_different_pixels_have_no_common_size(tmp_path: Path) -> None:
+    headers = []
+    for name, side in (("a", 30.0), ("b", 30.5), ("c", 10.0)):
+        place = {"crs": "EPSG:32633", "transform": Affine(side, 0, 4e5, 0, -side, 5e6)}
+        _write(tmp_path / f"{name}.tif", np.ones((2, 8, 8), np.int16), np.array([500.0, 600.0]), **place)
+        headers.append(read_header(tmp_path / f"{name}.tif"))
+    assert rasters._common_gsd(headers[:2]) == pytest.approx(30.25)
+    assert rasters._common_gsd(headers) is None
 
 
 def test_a_table_deals_whole_scenes_and_an_envi_header_names_wavelengths(tmp_path: Path) -> None:
@@ -211,6 +247,7 @@ def test_a_table_deals_whole_scenes_and_an_envi_header_names_wavelengths(tmp_pat
     ("changed", "message"),
     [
         ({"wavelengths": None}, "names no wavelengths: its 14 bands need a tag"),
+        ({"wavelengths": WAVELENGTHS[:12]}, "names no wavelengths of bands 13, 14: its 14 bands need a tag"),
         ({"wavelengths": WAVELENGTHS[[1, 0, *range(2, 14)]]}, r"do not rise from band 1 \(500 nm\) to band 2 .*data\.sort=true"),
         ({"cube": np.full((14, 48, 80), -1, np.int16)}, r"have no data in any training pixel: nodata everywhere"),
         ({"cube": np.full((14, 48, 80), -25_000, np.int16)}, r"holds -25000 at row 0, column \d+: int16 ends at 32767"),
@@ -219,6 +256,7 @@ def test_a_table_deals_whole_scenes_and_an_envi_header_names_wavelengths(tmp_pat
         ({"label_place": {"crs": "EPSG:32632"}}, r"lie elsewhere than the scene a\.tif: CRS EPSG:32632 and EPSG:32633"),
         ({"label": np.full((48, 80), 0.5, np.float32)}, r"must be whole numbers from 0 to 254"),
         ({"label": np.zeros((48, 80), np.uint8)}, "hold 0 class beside the ignored one"),
+        ({"wavelengths": np.linspace(450, 950, 14)}, r"450 to 950 nm, lie on one side of data\.boundary=1000.*boundary=700"),
     ],
 )  # fmt: skip
 def test_rasters_that_cannot_be_used_are_named(tmp_path: Path, changed: dict, message: str) -> None:
@@ -244,6 +282,29 @@ def test_a_virtual_raster_does_not_lead_out_of_its_folder(tmp_path: Path) -> Non
 def test_a_tile_without_a_side_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"data\.tile=0 is no side of a tile"):
         read(tmp_path, {"tile": 0})
+
+
+def test_bands_whose_wavelength_is_no_number_are_left_out(tmp_path: Path) -> None:
+    centres = np.where(WAVELENGTHS == 1100.0, np.nan, np.where(WAVELENGTHS == 600.0, np.inf, WAVELENGTHS))
+    found = read(tmp_path, wavelengths=centres).training.schema["wavelengths"]
+    assert found == [nm for nm in WAVELENGTHS.tolist() if nm not in (600.0, 1100.0)]
+
+
+def test_labels_without_data_do_not_count_whichever_label_is_ignored(tmp_path: Path) -> None:
+    label = np.random.default_rng(0).integers(0, 3, (48, 80)).astype(np.uint8)
+    label[:, ::7] = 255
+    fold = read(tmp_path, {"ignore": 254}, label=label, label_place={"nodata": 255})
+    assert fold.training.schema["classes"] == ["class 0", "class 1", "class 2"]
+    test: Any = fold.test.columns
+    for (_, top, left), found in zip(test["cube"].places, test["label"], strict=True):
+        part = label[top : top + 16, left : left + 16]
+        assert np.array_equal(found, part)
+
+
+def test_a_camera_without_infrared_bands_has_layouts_on_either_side_of_another_boundary(tmp_path: Path) -> None:
+    fold = read(tmp_path, {"boundary": 700.0}, wavelengths=np.linspace(450, 950, 14))
+    trained = np.array(fold.training.schema["trained"])
+    assert [(trained < 700).sum(), (trained >= 700).sum()] == [3, 2]
 
 
 def test_bands_out_of_order_are_ordered_where_that_is_typed_and_names_are_counted(tmp_path: Path) -> None:

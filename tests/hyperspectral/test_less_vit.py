@@ -184,6 +184,8 @@ def test_branches_of_a_wide_network_are_acted_on() -> None:
         ({"depth": 0}, "depth"),
         ({"drop_path": 1.0}, "drop_path"),
         ({"gsd": 0.0}, "gsd"),
+        ({"gsd": None, "position": "sincos"}, r"needs metres.*Type model\.gsd=30"),
+        ({"gsd": None, "perception_radius": 60.0}, r"needs metres.*Type model\.gsd=30"),
     ],
 )
 def test_settings_that_cannot_be_are_named(settings: dict[str, object], match: str) -> None:

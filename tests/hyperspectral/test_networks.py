@@ -24,7 +24,7 @@ from benchmarks.spec import RunSpec
 from benchmarks.workbench import Bench
 
 TRAINED = np.linspace(420.0, 2400.0, 24)
-GIVEN = {"classes": 5, "window": 8, "wavelengths": TRAINED.tolist(), "wavelength_range": (400.0, 2500.0)}
+GIVEN = {"classes": 5, "window": 8, "wavelengths": TRAINED.tolist(), "wavelength_range": (400.0, 2500.0), "gsd": 30.0}
 
 
 def cube(bands: int, side: int = 8) -> tuple[torch.Tensor, torch.Tensor]:

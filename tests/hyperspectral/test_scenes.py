@@ -132,6 +132,16 @@ def test_scenes_that_cannot_be_answered_are_refused(
         read_scene(source, schema)
 
 
+def test_a_scene_without_any_data_is_refused_and_leaves_nothing(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(tmp_path / "scene.tif", np.full((60, 20, 20), -9999, np.float32), WAVELENGTHS, nodata=-9999)
+    assert main(["predict", "latest", str(source), str(tmp_path / "out.tif"), "--store", str(store)]) == 1
+    assert "has no data in any pixel" in (said := capsys.readouterr().err)
+    assert "nodata everywhere (-9999)" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
+
+
 def test_numbers_that_have_wrapped_and_images_are_refused(store: Path, tmp_path: Path) -> None:
     wide = (scene(20, 20) * 40_000).astype(np.uint16).astype(np.int16)
     source = write(tmp_path / "scene.tif", wide, WAVELENGTHS)

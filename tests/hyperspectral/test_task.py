@@ -114,6 +114,22 @@ def test_training_and_validation_see_the_bands_of_training_alone() -> None:
     assert len(set(counts)) == 1
 
 
+def test_networks_are_told_the_pixel_size_of_the_data_unless_it_is_typed() -> None:
+    task, schema = Hyperspectral(), fold().training.schema
+    assert schema["gsd"] == 30.0
+    for typed, facts, expected in (
+        (None, schema, 30.0),
+        (None, {**schema, "gsd": 20.0}, 20.0),
+        (12.5, schema, 12.5),
+        (None, {**schema, "gsd": None}, None),
+    ):
+        network = build(task, "less_vit", {"depth": 1, "gsd": typed}, facts)
+        assert network.encoder.geometry.gsd == expected
+    assert RunSpec.of(["task=hyperspectral", "method=none", "scale=smoke"]).config["model"]["gsd"] is None
+    with pytest.raises(ValueError, match=r"the data do not say how many a pixel has\. Type model\.gsd=30"):
+        build(task, "less_vit", {"gsd": None, "position": "sincos"}, {**schema, "gsd": None})
+
+
 def test_pictures_are_drawn_and_tell_their_rows(tmp_path: Path) -> None:
     task, made = Hyperspectral(), fold()
     torch.manual_seed(0)
@@ -122,7 +138,7 @@ def test_pictures_are_drawn_and_tell_their_rows(tmp_path: Path) -> None:
     samples = collect(solver, made.test, task, 3)
     shown = task.pictures(solver, made, samples, tmp_path)
     assert list(shown) == ["maps.png"]
-    assert {path.name for path in tmp_path.iterdir()} == {"maps.png", "spectra.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"maps.png", "spectra.png", "features.png"}
     assert set(samples["condition"][shown["maps.png"]].tolist()) == set(made.test.conditions.tolist())
     for path in tmp_path.iterdir():
         with Image.open(path) as picture:

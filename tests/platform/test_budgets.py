@@ -40,7 +40,7 @@ SMALL = {
         "model.windows=[2,4,2]",
     ),
     "sparse_object": ("data.images=20", "data.size=32", "model.stages=1", "model.channels=8", "model.sparse_depth=1"),
-    "hyperspectral": ("data.tiles=10", "model.dim=32", "model.depth=1"),
+    "hyperspectral": ("data.tiles=10", "model.dim=32", "model.heads=2", "model.depth=1"),
 }
 SIZED = [
     (task, method)
