@@ -22,7 +22,7 @@ def _one(prior: Prior, observation: Observation) -> Restoration:
     cube = filled(observation)
     if len(cube) == 3:
         return Restoration(predicted_clean(prior, cube, observation.noise).clamp(0, 1))
-    E, bands = coefficients(cube)
+    E, bands = coefficients(cube, inner=observation.inner)
     reduced, deviation = least_squares(cube, E, observation.noise)
     reduced = predicted_clean(prior, reduced, deviation)
     return Restoration(torch.einsum("ck,khw->chw", E, reduced).clamp(0, 1), E, tuple(bands), reduced)
