@@ -38,7 +38,8 @@ def observation_of(batch: Batch, rows: Tensor) -> Observation:
 
 def outputs_of(batch: Batch, groups: Sequence[Tensor], restored: Sequence[Restoration]) -> Outputs:
     """The columns of an answer: `restored` [n, c, t, t] NaN beyond a cube, where its tiles lie, and of a reduced model the
-    coefficients [n, c, k], the bands [n, k], the images after every step [n, s, k, t, t] and the spread of samples [n, t, t]."""
+    coefficients [n, c, k], the bands [n, k], the images after every step [n, s, k, t, t] and the spread of samples [n, t, t]; of
+    a prior by itself `estimate` [n, c, t, t] and `deviation` [n] (see `Restoration`)."""
     count, width = batch["noisy"].shape[:2]
     made: Outputs = {"place": batch["place"], "factor": batch["factor"]}
     for rows, one in zip(groups, restored, strict=True):
@@ -55,6 +56,9 @@ def outputs_of(batch: Batch, groups: Sequence[Tensor], restored: Sequence[Restor
         if one.steps is not None:
             flat = _cut(one.steps.flatten(0, 1), place, side, one.steps.shape[:2].numel())
             parts["steps"] = flat.unflatten(1, one.steps.shape[:2])
+        if one.estimate is not None:
+            parts["estimate"] = _cut(one.estimate, place, side, width)
+            parts["deviation"] = one.cube.new_full((len(rows),), one.deviation)
         if one.spread is not None:
             parts["spread"] = _cut(one.spread[None], place, side, 1)[:, 0]
         for name, part in parts.items():

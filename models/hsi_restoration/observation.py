@@ -101,7 +101,8 @@ class Observation:
 @dataclass(frozen=True)
 class Restoration:
     """A restored `cube` [c, h, w] and, of a reduced model, `coefficients` [c, k], the chosen `bands`, the reduced image after
-    every step `steps` [s, k, h, w], and the deviation over several samples, `spread` [h, w], the mean over bands."""
+    every step `steps` [s, k, h, w], and the deviation over several samples, `spread` [h, w], the mean over bands. A prior that
+    says the noise of the cube itself has `estimate` [c, h, w], the cube less that noise and not clipped, and its `deviation`."""
 
     cube: Tensor
     coefficients: Tensor | None = None
@@ -109,6 +110,8 @@ class Restoration:
     reduced: Tensor | None = None
     steps: Tensor | None = None
     spread: Tensor | None = None
+    estimate: Tensor | None = None
+    deviation: float = math.nan
 
 
 def estimated_sigma(cube: Tensor) -> Tensor:
