@@ -54,8 +54,10 @@ class TileColumn:
         if self.observed:
             return seen | self.known.empty[top : top + height, left : left + width]
         low, high = self.known.low, self.known.high
-        scaled = (values.astype(np.float32 if values.dtype.itemsize <= 2 else np.float64) - low) / (high - low)
-        return np.where(seen, scaled, ((self.known.mean - low) / (high - low))[:, None, None]).astype(np.float32)
+        made = np.empty(values.shape, np.float32)
+        for band, mean in enumerate(self.known.mean):  # a band at a time in double precision
+            made[band] = (np.where(seen[band], values[band], mean) - low) / (high - low)
+        return made
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)

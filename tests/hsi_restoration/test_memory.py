@@ -15,9 +15,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 BANDS, SIDE, BLOCK = 200, 1200, 256
 LIMIT, LARGE_SIDE = 6 * 1024**3, 4000
-A_PIXEL = 3 * 4 * 3.6 + 4 + 1
-"""Bytes for each pixel of a scene: reduced images as tiles that overlap (1.3 pixels for each) in parts and put together, and
-blended; the weights of blending; where there are no data."""
+A_PIXEL = 3 * 4 * (1.4 + 1) + 4 + 1
+"""Bytes for each pixel of a scene: reduced images in tiles that overlap (some 1.31 pixels for each) and blended, the weights of
+blending, and where there are no data."""
 
 CHILD = """
 import resource, sys
