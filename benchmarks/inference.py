@@ -7,17 +7,27 @@ import numpy as np
 from benchmarks.datasets.bundle import Split
 from benchmarks.progress import Bar
 from benchmarks.solver import Solver
-from benchmarks.task import Task, concatenate
+from benchmarks.task import Task
 
 
 def answers(solver: Solver, split: Split, batch_size: int, title: str | None = None) -> dict[str, np.ndarray]:
-    """A solver's outputs for every sample of a split, in order; shows a bar where a title is given."""
-    parts = []
+    """A solver's outputs for every sample of a split, in order; shows a bar where a title is given.
+
+    They are put into arrays of their final size: parts that are kept would be held twice in the end, and lie between what large
+    batches leave behind, so that none of it goes back to the system.
+    """
+    made: dict[str, np.ndarray] = {}
+    done = 0
     with Bar(title or "", len(split), visible=title is not None) as bar:
         for batch in split.batches(batch_size):
-            parts.append(solver.predict(batch))
-            bar.advance(len(next(iter(batch.values()))))
-    return concatenate(parts)
+            rows = len(next(iter(batch.values())))
+            for name, part in solver.predict(batch).items():
+                if name not in made:
+                    made[name] = np.empty((len(split), *part.shape[1:]), part.dtype)
+                made[name][done : done + rows] = part
+            done += rows
+            bar.advance(rows)
+    return made
 
 
 def collect(

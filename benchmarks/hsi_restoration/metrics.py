@@ -164,6 +164,20 @@ def oracle(samples: Samples) -> Statistic:
     return over_scenes(samples, prepare, "the method takes no steps")
 
 
+def eps_loss(samples: Samples) -> Statistic:
+    """Mean squared error of the noise that a prior says, in units of its deviation: the loss of training, on images that it has
+    not seen and at the levels of the test alone."""
+
+    def prepare(scene: Scene) -> Value | None:
+        if "estimate" not in scene.others or not (deviation := float(scene.others["deviation"][0])) > 0:
+            return None
+        bands = scene.clean.shape[1]
+        sums, counts = squared_errors(scene, scene.others["estimate"][:, :bands].astype(np.float64))
+        return lambda weights: float((weights @ sums / (weights @ counts)).mean() / deviation**2)
+
+    return over_scenes(samples, prepare, "the method says no noise of the images themselves")
+
+
 def _of(function: Callable[..., Statistic], **options: object) -> Callable[[Samples], Statistic]:
     return partial(function, **options)
 
@@ -184,6 +198,9 @@ METRICS = (
              f"MPSNR of the best rank-{rank} approximation of the clean cube", intervals=False) for rank in (3, 5, 8)),
     Metric("oracle_mpsnr", 1, "dB", "max", "pooled", oracle,
            "MPSNR of the best step by the clean cube: what choosing it by the truth would claim", intervals=False),
+    Metric("eps_loss", 1, "", "min", "pooled", eps_loss,
+           "Mean squared error of a prior's noise, deviation 1, at the levels of the test", POSITIVE, intervals=False,
+           perfect=0.0),
     Metric("sam_hirdiff", 1, "rad", "min", "pooled", _of(spectral_angle, degrees=False),
            "SAM as the authors' code has it: radians, undefined where rounding lifts a cosine above one", POSITIVE,
            intervals=False, perfect=0.0),

@@ -13,6 +13,9 @@ import numpy as np
 
 from benchmarks.metric import Samples, Statistic
 
+OTHERS = ("coefficients", "steps", "estimate", "deviation")
+"""Columns beside the cubes that some metrics read."""
+
 Value = Callable[[np.ndarray], float]
 """The metric of one cube under weights of its tiles."""
 
@@ -69,7 +72,11 @@ def scenes(samples: Samples) -> Iterator[Scene]:
             samples["restored"][rows][:, bands].astype(np.float64),
             samples["place"][rows].astype(np.int64),
             int(samples["factor"][rows[0]]),
-            {name: column[rows] for name, column in samples.items() if name in ("coefficients", "steps")},
+            {
+                name: column[rows]
+                for name, column in samples.items()
+                if name in ("coefficients", "steps", "estimate", "deviation")
+            },
         )
 
 

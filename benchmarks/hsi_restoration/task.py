@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d, mse_loss
 from benchmarks.datasets.bundle import Fold, Split
 from benchmarks.errors import BenchmarkError
 from benchmarks.hsi_restoration.metrics import METRICS, UNIT
-from benchmarks.hsi_restoration.tiles import groups_of, observation_of, outputs_of
+from benchmarks.hsi_restoration.tiles import groups_of, observation_of, outputs_of, reduced_outputs_of
 from benchmarks.models.hsi_restoration.build import build
 from benchmarks.models.hsi_restoration.observation import Observation, Restoration
 from benchmarks.models.hsi_restoration.one_step import denoised
@@ -101,7 +101,7 @@ class HSIRestoration(Task):
                 restored = denoised(network, observations)
             else:
                 restored = cast(Restorer, network).restore(observations)
-            return outputs_of(batch, groups, restored)
+            return reduced_outputs_of(batch, restored) if "inner" in batch else outputs_of(batch, groups, restored)
 
     def pictures(
         self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path
@@ -112,7 +112,10 @@ class HSIRestoration(Task):
         return draw(fold, samples, folder)
 
     def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
-        """A cube of any GDAL format, in its own units; a run of lower resolution raises that of the file."""
+        """A cube of any GDAL format, in its own units; a run of lower resolution raises that of the file.
+
+        A large one is surveyed here and then read tile by tile (see `surveyed`, `tiled`).
+        """
         from benchmarks.hsi_restoration.rasters import read_raster
 
         return read_raster(path, schema.get("factor", 1))

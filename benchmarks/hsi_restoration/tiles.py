@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from benchmarks.models.hsi_restoration.observation import Observation, Restoration
+from benchmarks.errors import BenchmarkError
+from benchmarks.models.hsi_restoration.observation import Observation, Restoration, Surroundings
 from benchmarks.task import Batch, Outputs
 
 
@@ -28,12 +29,17 @@ def observation_of(batch: Batch, rows: Tensor) -> Observation:
     observed = None
     if "observed" in batch:
         observed = _joined(batch["observed"][rows].float(), place)[:bands, : height * factor, : width * factor] > 0
-    return Observation(noisy[:bands, :height, :width], observed, float(batch["sigma"][rows[0]]), factor)
+    scene = None
+    if "inner" in batch:
+        top, left = batch["place"][rows[0]].tolist()
+        scene = Surroundings(batch["inner"][rows[0]], float(batch["lacking"][rows[0]]), (top, left))
+    return Observation(noisy[:bands, :height, :width], observed, float(batch["sigma"][rows[0]]), factor, scene)
 
 
 def outputs_of(batch: Batch, groups: Sequence[Tensor], restored: Sequence[Restoration]) -> Outputs:
     """The columns of an answer: `restored` [n, c, t, t] NaN beyond a cube, where its tiles lie, and of a reduced model the
-    coefficients [n, c, k], the bands [n, k], the images after every step [n, s, k, t, t] and the spread of samples [n, t, t]."""
+    coefficients [n, c, k], the bands [n, k], the images after every step [n, s, k, t, t] and the spread of samples [n, t, t]; of
+    a prior by itself `estimate` [n, c, t, t] and `deviation` [n] (see `Restoration`)."""
     count, width = batch["noisy"].shape[:2]
     made: Outputs = {"place": batch["place"], "factor": batch["factor"]}
     for rows, one in zip(groups, restored, strict=True):
@@ -50,12 +56,31 @@ def outputs_of(batch: Batch, groups: Sequence[Tensor], restored: Sequence[Restor
         if one.steps is not None:
             flat = _cut(one.steps.flatten(0, 1), place, side, one.steps.shape[:2].numel())
             parts["steps"] = flat.unflatten(1, one.steps.shape[:2])
+        if one.estimate is not None:
+            parts["estimate"] = _cut(one.estimate, place, side, width)
+            parts["deviation"] = one.cube.new_full((len(rows),), one.deviation)
         if one.spread is not None:
             parts["spread"] = _cut(one.spread[None], place, side, 1)[:, 0]
         for name, part in parts.items():
             column = made.setdefault(name, part.new_full((count, *part.shape[1:]), torch.nan))
             column[rows] = part
     return made
+
+
+def reduced_outputs_of(batch: Batch, restored: Sequence[Restoration]) -> Outputs:
+    """The columns of an answer to tiles of a scene that is too large to be held as a cube: `reduced` [n, k, t, t], the same
+    `coefficients` [n, c, k] and `bands` [n, k] for all, and `place`. Raises BenchmarkError for what has no reduced image."""
+    made: dict[str, list[Tensor]] = {"reduced": [], "coefficients": [], "bands": []}
+    for one in restored:
+        if one.reduced is None or one.coefficients is None:
+            raise BenchmarkError(
+                "Scenes of this size are restored tile by tile as a few images and their coefficients, which this method does "
+                "not make. Take a run of method=hir_diff, svd_truncate, svd_tv or svd_bm3d, or cut the scene into smaller files."
+            )
+        made["reduced"].append(one.reduced)
+        made["coefficients"].append(one.coefficients)
+        made["bands"].append(one.reduced.new_tensor(one.bands))
+    return {"place": batch["place"], **{name: torch.stack(column) for name, column in made.items()}}
 
 
 def _joined(tiles: Tensor, place: Tensor) -> Tensor:

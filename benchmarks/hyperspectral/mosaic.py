@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from benchmarks.datasets.tiling import tile_starts
 from benchmarks.models.padding import padded
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def mosaic(network: Segmenter, cube: Tensor, wavelengths: Tensor, overlap: float
     side = -(-network.window // network.multiple) * network.multiple
     image = padded(cube, network.multiple, side)
     step = max(1, round(side * (1 - overlap) / network.multiple)) * network.multiple
-    tops, lefts = (_starts(size, side, step) for size in image.shape[2:])
+    tops, lefts = (tile_starts(size, side, step) for size in image.shape[2:])
     places = [(top, left) for top in tops for left in lefts]
     windows = torch.cat([image[:, :, top : top + side, left : left + side] for top, left in places])
     at_once = max(1, VALUES // (image.shape[1] * side**2))
@@ -37,8 +38,3 @@ def mosaic(network: Segmenter, cube: Tensor, wavelengths: Tensor, overlap: float
         total[:, :, top : top + side, left : left + side] += part
         count[top : top + side, left : left + side] += 1
     return (total / count)[:, :, :height, :width]
-
-
-def _starts(size: int, side: int, step: int) -> list[int]:
-    """Where windows begin along an axis: `step` apart, the last one at the end."""
-    return [*range(0, size - side, step), size - side]

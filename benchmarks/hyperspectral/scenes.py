@@ -15,6 +15,7 @@ from benchmarks.datasets.bands import chosen
 from benchmarks.datasets.bundle import Split
 from benchmarks.datasets.cubes import CubeColumn, Scaled
 from benchmarks.datasets.rasters import Header, RasterSource, read_header
+from benchmarks.datasets.tiling import tile_starts
 from benchmarks.errors import BenchmarkError
 
 NO_DATA = 255
@@ -54,7 +55,7 @@ def read_scene(path: Path, schema: Mapping[str, Any]) -> tuple[Scene, Split]:
     scaled = _scaled(header, schema)
     source = RasterSource([header])
     side, margin = schema["window"] * WINDOWS, int(schema["window"] * OVERLAP)
-    tops, lefts = (_starts(size, side, side - 2 * margin) for size in (header.height, header.width))
+    tops, lefts = (tile_starts(size, side, side - 2 * margin) for size in (header.height, header.width))
     tiles = np.array([(top, left) for top in tops for left in lefts])
     places = np.concatenate((np.zeros((len(tiles), 1), np.int64), tiles), 1)
     cube = CubeColumn(source, places, side, [scaled], np.zeros(len(tiles), np.int64))
@@ -127,11 +128,6 @@ def _scaled(header: Header, schema: Mapping[str, Any]) -> Scaled:
     bands = chosen("scene", header.wavelengths, np.flatnonzero(near))
     mean, std = (np.interp(bands.wavelengths, known, np.array(schema[name])) for name in ("mean", "std"))
     return Scaled(bands, mean, std)
-
-
-def _starts(size: int, side: int, step: int) -> list[int]:
-    """Where tiles begin along an axis: `step` apart, the last one at the end; one tile where all fits into it."""
-    return [*range(0, max(0, size - side), step), max(0, size - side)]
 
 
 def _kept(start: int, scene: Scene, size: int) -> tuple[int, int]:

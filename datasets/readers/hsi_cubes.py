@@ -66,11 +66,12 @@ def read(
 def load(path: Path, key: str) -> np.ndarray:
     """A cube float64 [h, w, c] of a MATLAB file; raises BenchmarkError for a file that has none of that name."""
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     try:
         content = loadmat(path)
         values = np.asarray(content[key], np.float64)
-    except (KeyError, ValueError, NotImplementedError, OSError) as error:
+    except (KeyError, ValueError, NotImplementedError, OSError, MatReadError) as error:
         raise BenchmarkError(f"{path} cannot be read as a MATLAB file with a variable {key}: {error}.") from error
     if values.ndim == 2:
         shape = tuple(int(content[side].item()) for side in ("lines", "cols"))

@@ -42,9 +42,9 @@ class SVDTruncate(Restorer):
 
     def one(self, observation: Observation) -> Restoration:
         cube = filled(observation)
-        vectors = principal(cube, self.rank).to(cube.dtype)
+        vectors = principal(cube, self.rank, observation.inner).to(cube.dtype)
         images = self.eigenimages(torch.einsum("ck,chw->khw", vectors, cube), observation)
-        return Restoration(torch.einsum("ck,khw->chw", vectors, images).clamp(0, 1), vectors)
+        return Restoration(torch.einsum("ck,khw->chw", vectors, images).clamp(0, 1), vectors, reduced=images)
 
     def eigenimages(self, images: Tensor, observation: Observation) -> Tensor:
         """What becomes of the images [k, h, w] of the subspace, whose noise has the deviation of the cube's."""

@@ -31,6 +31,10 @@ def filled(observation: Observation) -> Tensor:
         torch.nn.functional.avg_pool2d(part[None], size, 1, REACH, count_include_pad=True)[0]
         for part in (noisy * seen, seen)
     )
-    of_band = (noisy * seen).sum((1, 2)) / seen.sum((1, 2)).clamp(min=1)
+    counts_of_band = seen.sum((1, 2))
+    # A band of which a tile has nothing keeps what the reader put there, the mean over the scene.
+    of_band = torch.where(
+        counts_of_band > 0, (noisy * seen).sum((1, 2)) / counts_of_band.clamp(min=1), noisy.mean((1, 2))
+    )
     near = torch.where(counts > 0, sums / counts.clamp(min=1e-6), of_band[:, None, None])
     return torch.where(observation.observed, noisy, near)

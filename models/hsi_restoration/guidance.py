@@ -54,7 +54,7 @@ class Guidance:
             self.projected = torch.einsum("ck,chw->khw", self.coefficients, seen)
         # The observation never changes, nor do its weights.
         self.weights = (
-            variation_weights(spanning(self.observation))
+            variation_weights(spanning(self.observation), inner=self.observation.inner)
             if self.observation.kind == "denoise" and self.eta2
             else (1.0, 1.0, 1.0)
         )
@@ -106,14 +106,14 @@ def wrapped(cube: Tensor, axis: int) -> Tensor:
     return cube.roll(-1, axis) - cube
 
 
-def variation_weights(noisy: Tensor, rank: int = 3) -> Sequence[Tensor | float]:
+def variation_weights(noisy: Tensor, rank: int = 3, inner: Tensor | None = None) -> Sequence[Tensor | float]:
     """Weights from 1/3 to 1 of differences along rows, columns and bands, [h, w] each: small where a rank-3 copy has edges.
 
     d is the absolute mean over bands of its differences; m / (d + m / 2) with the largest d of a direction as m, divided by the
     largest weight of all. Along bands the mean of differences that wrap around is zero, so that nothing but rounding would
     tell pixels apart: they all count as without an edge.
     """
-    copy = truncated(noisy, rank)
+    copy = truncated(noisy, rank, inner)
     made = []
     for axis in DIRECTIONS[:2]:
         size = wrapped(copy, axis).mean(0).abs()

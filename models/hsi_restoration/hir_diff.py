@@ -99,7 +99,7 @@ class HIRDiff(nn.Module):
         eta1, eta2, decay = self.settings_for(observations[0].kind)
         guidances, chosen = [], []
         for observation in observations:
-            E, bands = coefficients(spanning(observation), RANK, self.bands)
+            E, bands = coefficients(spanning(observation), RANK, self.bands, inner=observation.inner)
             guidances.append(Guidance(observation, E, eta1, eta2, self.data_term))
             chosen.append(tuple(bands))
         shares = signal_shares(self.schedule, decay)
@@ -119,15 +119,20 @@ class HIRDiff(nn.Module):
     ) -> tuple[Tensor, Plan]:
         """Samples at the first level [n * samples, 3, h, w], and the levels from there.
 
-        Every cube has the same noise, whatever else is in its batch.
+        Every cube has the same noise, whatever else is in its batch. Tiles of a scene have one that goes on from tile to tile,
+        so that they agree where they overlap.
         """
         height, width = observations[0].shape[1:]
         like = observations[0].noisy
         generator = torch.Generator().manual_seed(self.seed)
-        noise = torch.randn(self.samples, RANK, height, width, generator=generator).to(like)
+        field = torch.randn(self.samples, RANK, height, width, generator=generator).to(like)
+        noises = [
+            field if each.scene is None else field.roll([-at for at in each.scene.place], (2, 3))
+            for each in observations
+        ]
         if self.start == "noise":
             plan = Plan([float(shares[index]) for index in visited(self.steps)], self.conditioning)
-            return noise.repeat(len(observations), 1, 1, 1), plan
+            return torch.cat(noises), plan
         begun = [
             least_squares(filled(observation), guidance.coefficients, observation.noise)
             for observation, guidance in zip(observations, guidances, strict=True)
@@ -136,7 +141,7 @@ class HIRDiff(nn.Module):
         indices = visited_from(1 / (1 + spread**2), shares, self.steps)
         share = float(shares[indices[0]])
         starts = []
-        for reduced, deviation in begun:
+        for (reduced, deviation), noise in zip(begun, noises, strict=True):
             # The noise that is there already counts; what the level has more of is added.
             lacking = max(0.0, 1 - share - share * (2 * deviation) ** 2) ** 0.5
             starts.append(share**0.5 * (2 * reduced - 1) + lacking * noise)

@@ -19,17 +19,31 @@ MAD = 0.6745
 
 
 @dataclass(frozen=True)
+class Surroundings:
+    """What a tile knows of the scene that it is cut from, so that all tiles are restored alike.
+
+    `inner` float64 [c, c] are the inner products of the scene's bands, `lacking` the share of its entries that were not
+    measured, `place` the row and column of the tile in the restored scene.
+    """
+
+    inner: Tensor
+    lacking: float = 0.0
+    place: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
 class Observation:
     """A degraded cube `noisy` [c, h, w], about from 0 to 1, and how it came about; never the clean one.
 
     `observed` bool [c, h * factor, w * factor] says which entries were measured, None all. `sigma` is the deviation of the
-    noise, NaN where it is not known. Resolution is lower by `factor`.
+    noise, NaN where it is not known. Resolution is lower by `factor`. A tile of a larger scene has its `scene`.
     """
 
     noisy: Tensor
     observed: Tensor | None = None
     sigma: float = math.nan
     factor: int = 1
+    scene: Surroundings | None = None
 
     def __post_init__(self) -> None:
         if self.noisy.ndim != 3 or len(self.noisy) < LEAST_BANDS:
@@ -47,6 +61,8 @@ class Observation:
                 f"The cube has {int(wrong.sum())} entries that are no finite numbers, the first in band "
                 f"{int(wrong.nonzero()[0, 0])}. Mark them as not measured (nodata of a file) instead."
             )
+        if self.scene is not None:
+            return  # a tile of water or cloud may well be constant
         flat = self.noisy.flatten(1)
         if (constant := (flat.amax(1) == flat.amin(1)).nonzero().flatten()).numel():
             raise BenchmarkError(
@@ -65,8 +81,16 @@ class Observation:
         """What is to be undone: denoise, sr or inpaint. A cube that lacks few entries is one to denoise."""
         if self.factor > 1:
             return "sr"
-        lacking = 0.0 if self.observed is None else 1 - float(self.observed.float().mean())
+        if self.scene is not None:
+            lacking = self.scene.lacking
+        else:
+            lacking = 0.0 if self.observed is None else 1 - float(self.observed.float().mean())
         return "inpaint" if lacking > FEW else "denoise"
+
+    @property
+    def inner(self) -> Tensor | None:
+        """The inner products that the subspace is taken from, where they are not those of this cube."""
+        return None if self.scene is None else self.scene.inner
 
     @property
     def noise(self) -> float:
@@ -77,7 +101,8 @@ class Observation:
 @dataclass(frozen=True)
 class Restoration:
     """A restored `cube` [c, h, w] and, of a reduced model, `coefficients` [c, k], the chosen `bands`, the reduced image after
-    every step `steps` [s, k, h, w], and the deviation over several samples, `spread` [h, w], the mean over bands."""
+    every step `steps` [s, k, h, w], and the deviation over several samples, `spread` [h, w], the mean over bands. A prior that
+    says the noise of the cube itself has `estimate` [c, h, w], the cube less that noise and not clipped, and its `deviation`."""
 
     cube: Tensor
     coefficients: Tensor | None = None
@@ -85,6 +110,8 @@ class Restoration:
     reduced: Tensor | None = None
     steps: Tensor | None = None
     spread: Tensor | None = None
+    estimate: Tensor | None = None
+    deviation: float = math.nan
 
 
 def estimated_sigma(cube: Tensor) -> Tensor:

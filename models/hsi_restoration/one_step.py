@@ -21,10 +21,11 @@ def denoised(prior: Prior, observations: Sequence[Observation]) -> list[Restorat
 def _one(prior: Prior, observation: Observation) -> Restoration:
     cube = filled(observation)
     if len(cube) == 3:
-        return Restoration(predicted_clean(prior, cube, observation.noise).clamp(0, 1))
-    E, bands = coefficients(cube)
+        estimate = without_predicted(prior, cube, observation.noise)
+        return Restoration(estimate.clamp(0, 1), estimate=estimate, deviation=observation.noise)
+    E, bands = coefficients(cube, inner=observation.inner)
     reduced, deviation = least_squares(cube, E, observation.noise)
-    reduced = predicted_clean(prior, reduced, deviation)
+    reduced = without_predicted(prior, reduced, deviation).clamp(0, 1)
     return Restoration(torch.einsum("ck,khw->chw", E, reduced).clamp(0, 1), E, tuple(bands), reduced)
 
 
@@ -35,10 +36,10 @@ def least_squares(cube: Tensor, coefficients: Tensor, deviation: float) -> tuple
     return reduced, deviation * float(inner.diagonal().mean()) ** 0.5
 
 
-def predicted_clean(prior: Prior, image: Tensor, deviation: float) -> Tensor:
-    """What the network takes for clean in an image [3, h, w] from 0 to 1 with noise of that deviation."""
+def without_predicted(prior: Prior, image: Tensor, deviation: float) -> Tensor:
+    """An image [3, h, w], about from 0 to 1 with noise of that deviation, less what the network takes for its noise."""
     spread = 2 * deviation  # on the network's scale from -1 to 1
     share = 1 / (1 + spread**2)
     noisy = 2 * image - 1
     eps = prior(share**0.5 * noisy[None], noisy.new_full((1,), share**0.5))[0]
-    return ((noisy - spread * eps).clamp(-1, 1) + 1) / 2
+    return (noisy - spread * eps + 1) / 2

@@ -20,19 +20,25 @@ BLOCK = 8192
 CHOICES = ("rrqr", "equispaced")
 
 
-def principal(cube: Tensor, rank: int) -> Tensor:
+def inner_products(cube: Tensor) -> Tensor:
+    """Of the bands of a cube [c, h, w] over its pixels, float64 [c, c]."""
+    inner = torch.zeros(len(cube), len(cube), dtype=torch.float64, device=cube.device)
+    for part in cube.flatten(1).split(BLOCK, 1):
+        inner += part @ part.T
+    return inner
+
+
+def principal(cube: Tensor, rank: int, inner: Tensor | None = None) -> Tensor:
     """The first right singular vectors [c, rank] of a cube [c, h, w] as a matrix of pixels and bands.
 
     They are eigenvectors of the c x c matrix of inner products, which takes one pass over the cube and no decomposition of
-    it. Raises BenchmarkError for a rank beyond the bands.
+    it; a tile is told those of its whole scene, `inner`. Raises BenchmarkError for a rank beyond the bands.
     """
     if not 1 <= rank <= len(cube):
         raise BenchmarkError(
             f"method.rank={rank} is not valid for a cube of {len(cube)} bands: it is from 1 to as many."
         )
-    inner = torch.zeros(len(cube), len(cube), dtype=torch.float64, device=cube.device)
-    for part in cube.flatten(1).split(BLOCK, 1):
-        inner += part @ part.T
+    inner = inner_products(cube) if inner is None else inner
     _, vectors = torch.linalg.eigh(inner)
     vectors = vectors[:, -rank:].flip(1)
     signs = torch.sign(vectors.gather(0, vectors.abs().argmax(0, keepdim=True)))
@@ -64,16 +70,18 @@ def equispaced(count: int, bands: int) -> list[int]:
     return [bands * index // (count + 1) for index in range(1, count + 1)]
 
 
-def coefficients(cube: Tensor, rank: int = 3, choice: str = "rrqr", bound: float = BOUND) -> tuple[Tensor, list[int]]:
+def coefficients(
+    cube: Tensor, rank: int = 3, choice: str = "rrqr", bound: float = BOUND, inner: Tensor | None = None
+) -> tuple[Tensor, list[int]]:
     """E [c, rank] of the cube's dtype and the chosen bands: rows of E at these are the unit matrix, and by `rrqr` no entry is
     larger than `bound`, so that a reduced image is the cube at these bands."""
-    vectors = principal(cube, rank)
+    vectors = principal(cube, rank, inner)
     bands = select_bands(vectors.cpu().numpy(), bound) if choice == "rrqr" else equispaced(rank, len(cube))
     solved = torch.linalg.solve(vectors[bands].T, vectors.T).T
     return solved.to(cube.dtype), bands
 
 
-def truncated(cube: Tensor, rank: int) -> Tensor:
-    """The best approximation of that rank of a cube [c, h, w]."""
-    vectors = principal(cube, rank).to(cube.dtype)
+def truncated(cube: Tensor, rank: int, inner: Tensor | None = None) -> Tensor:
+    """The best approximation of that rank of a cube [c, h, w], or its part of that of a scene."""
+    vectors = principal(cube, rank, inner).to(cube.dtype)
     return torch.einsum("ck,khw->chw", vectors, torch.einsum("ck,chw->khw", vectors, cube))

@@ -17,7 +17,7 @@ from benchmarks.models.hsi_restoration.fill import filled
 from benchmarks.models.hsi_restoration.guidance import Guidance
 from benchmarks.models.hsi_restoration.hir_diff import HIRDiff
 from benchmarks.models.hsi_restoration.observation import Observation, estimated_sigma
-from benchmarks.models.hsi_restoration.one_step import denoised, predicted_clean
+from benchmarks.models.hsi_restoration.one_step import denoised, without_predicted
 from benchmarks.models.hsi_restoration.schedules import signal_shares, visited
 from benchmarks.models.hsi_restoration.subspace import coefficients
 from benchmarks.solver import NetworkSolver
@@ -251,7 +251,7 @@ def test_a_perfect_prior_denoises_in_one_step() -> None:
         return (x - level * (2 * clean - 1)) / (1 - level**2).sqrt()
 
     noisy = clean + deviation * torch.randn(clean.shape)
-    torch.testing.assert_close(predicted_clean(perfect, noisy, deviation), clean, atol=1e-5, rtol=0)
+    torch.testing.assert_close(without_predicted(perfect, noisy, deviation), clean, atol=1e-5, rtol=0)
     (made,) = denoised(perfect, [Observation(noisy, sigma=deviation)])
     torch.testing.assert_close(made.cube, clean, atol=1e-5, rtol=0)
 

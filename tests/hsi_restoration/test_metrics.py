@@ -6,11 +6,16 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.datasets.degradations import Degradation
 from benchmarks.datasets.readers.cube_tiles import Scene, split_of
 from benchmarks.hsi_restoration.metrics import METRICS
+from benchmarks.hsi_restoration.task import HSIRestoration
+from benchmarks.inference import collect
+from benchmarks.models.hsi_restoration.unet import UNet
 from benchmarks.scoring import score
+from benchmarks.solver import NetworkSolver
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 BANDS, HEIGHT, WIDTH = 7, 21, 26
@@ -175,3 +180,28 @@ def test_the_oracle_is_the_best_step_and_apart_from_the_answer(pair) -> None:
     expected = value("mpsnr", {**samples, "restored": better.clip(0, 1)})
     assert value("oracle_mpsnr", samples) == pytest.approx(expected)
     assert value("oracle_mpsnr", samples) > value("mpsnr", samples)
+
+
+def test_the_loss_of_a_prior_on_unseen_images_is_that_of_its_noise_before_any_clipping() -> None:
+    random = np.random.default_rng(3)
+    scenes = []
+    for name, sigma in (("a", 25.0), ("b", 50.0)):
+        clean = random.random((16, 16, 3)).astype(np.float32)
+        scenes.append(Scene(name, f"sigma {sigma:g}", clean, Degradation("gaussian", sigma, seed=5).apply(clean)))
+    torch.manual_seed(0)
+    task, prior = HSIRestoration(), UNet(base=8, mults=(1, 2), groups=4).eval()
+    samples = collect(NetworkSolver(task, prior, {}), split_of(scenes, 8), task, 8)
+    losses = []
+    for scene in scenes:
+        clean, noisy = (
+            torch.from_numpy(2 * each - 1).permute(2, 0, 1)[None] for each in (scene.clean, scene.seen.noisy)
+        )
+        spread = 2 * scene.seen.sigma
+        share = 1 / (1 + spread**2)
+        with torch.no_grad():
+            said = prior(share**0.5 * noisy, torch.tensor([share**0.5]))
+        losses.append(float((said - (noisy - clean) / spread).square().mean()))
+    assert value("eps_loss", samples) == pytest.approx(np.mean(losses), rel=1e-4)
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+    del samples["estimate"]
+    assert BY_NAME["eps_loss"].statistic(samples).reason == "the method says no noise of the images themselves"

@@ -11,8 +11,7 @@ import torch
 from rasterio.transform import from_origin
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.hsi_restoration import rasters
-from benchmarks.hsi_restoration.rasters import signal_range
+from benchmarks.hsi_restoration.ranges import signal_range
 from benchmarks.hsi_restoration.task import HSIRestoration
 from benchmarks.models.hsi_restoration.closed_form import Noisy, SVDTruncate
 from benchmarks.models.hsi_restoration.hir_diff import HIRDiff
@@ -150,14 +149,6 @@ def test_the_range_of_a_noisy_cube_is_that_of_its_signal() -> None:
 def test_files_that_cannot_be_restored_are_refused_in_words(tmp_path: Path, change, message: str) -> None:
     with pytest.raises(BenchmarkError, match=message):
         restored(write(tmp_path / "in.tif", change(cube())), tmp_path / "out.tif")
-
-
-def test_a_scene_too_large_for_one_piece_is_refused_before_it_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rasters, "LARGEST", HEIGHT * WIDTH - 1)
-    with pytest.raises(BenchmarkError, match="Cut it into parts"):
-        HSIRestoration().read_input(write(tmp_path / "in.tif", cube()), {})
 
 
 def test_text_is_no_raster(tmp_path: Path) -> None:
