@@ -6,7 +6,6 @@ which resolution is lower; FOLDER is gauss_SIGMA, gauss_sr_SCALE or gauss_inpain
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from benchmarks.datasets.bundle import Fold, TrainingData
 from benchmarks.datasets.degradations import LEVELS, Degraded
+from benchmarks.datasets.matlab import read_mat
 from benchmarks.datasets.readers.cube_tiles import Scene, split_of
 from benchmarks.datasets.readers.image_archive import Images, images_of
 from benchmarks.errors import BenchmarkError, unknown
@@ -65,19 +65,14 @@ def _members(members: Images, folder: str, sets: str) -> list[str]:
 
 def _scene(archive: str, name: str, member: Path | bytes, crop: int) -> Scene:
     """A cube and what was seen of it; its set is the row that it is reported in."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
     where = f"{archive}: {name}"
+    content = read_mat(member, where)
     try:
-        content = loadmat(member if isinstance(member, Path) else io.BytesIO(member))
         clean, seen = (np.asarray(np.squeeze(content[key]), np.float32) for key in ("gt", "input"))
         sigma = np.ravel(content["sigma"]).astype(np.float64)
         scale = float(np.ravel(content["scale"])[0]) if "scale" in content else 1.0
-    except (KeyError, ValueError, TypeError, NotImplementedError, OSError, MatReadError) as error:
-        raise BenchmarkError(
-            f"{where} cannot be read as a MATLAB file (of version 7, not 7.3) with input, gt and sigma: {error}."
-        ) from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise BenchmarkError(f"{where} must hold input, gt and sigma as numbers: {error}.") from error
     factor = round(1 / scale) if 0 < scale <= 1 else round(scale)
     if clean.ndim != 3 or seen.shape != (
         clean.shape[0] // max(1, factor),

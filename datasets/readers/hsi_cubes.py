@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.datasets.bundle import Fold, TrainingData
 from benchmarks.datasets.degradations import Degradation
+from benchmarks.datasets.matlab import read_mat
 from benchmarks.datasets.readers.cube_tiles import Scene, split_of
 from benchmarks.errors import BenchmarkError, unknown
 
@@ -65,14 +66,12 @@ def read(
 
 def load(path: Path, key: str) -> np.ndarray:
     """A cube float64 [h, w, c] of a MATLAB file; raises BenchmarkError for a file that has none of that name."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
+    content = read_mat(path)
     try:
-        content = loadmat(path)
         values = np.asarray(content[key], np.float64)
-    except (KeyError, ValueError, NotImplementedError, OSError, MatReadError) as error:
-        raise BenchmarkError(f"{path} cannot be read as a MATLAB file with a variable {key}: {error}.") from error
+    except (KeyError, ValueError) as error:
+        held = ", ".join(name for name in content if not name.startswith("__")) or "nothing"
+        raise BenchmarkError(f"{path} must hold numbers in a variable {key}; it holds {held}.") from error
     if values.ndim == 2:
         shape = tuple(int(content[side].item()) for side in ("lines", "cols"))
         if shape[0] * shape[1] != values.shape[1]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from benchmarks.datasets.bands import VISIBLE_END
 from benchmarks.datasets.bundle import Fold
+from benchmarks.datasets.matlab import read_mat
 from benchmarks.datasets.readers.checkerboard import LabelledScene, Layouts, checkerboard_fold
 from benchmarks.datasets.readers.spectral_tiles import Windows
 from benchmarks.errors import BenchmarkError
@@ -61,19 +61,10 @@ def read(
 
 def _array(path: Path, ndim: int) -> np.ndarray:
     """The only array of numbers with so many dimensions, none of them of length 1, in a MATLAB file."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        held = loadmat(path)
-    except NotImplementedError as error:
-        raise BenchmarkError(
-            f"{path} is a MATLAB file of version 7.3. Save it as version 7: in MATLAB, save(name, '-v7')."
-        ) from error
-    except (MatReadError, ValueError, TypeError, OSError, zlib.error) as error:
-        raise BenchmarkError(f"{path} cannot be read as a MATLAB file: {error}.") from error
     arrays = {
-        name: value for name, value in held.items() if isinstance(value, np.ndarray) and value.dtype.kind in "iuf"
+        name: value
+        for name, value in read_mat(path).items()
+        if isinstance(value, np.ndarray) and value.dtype.kind in "iuf"
     }
     found = [value for value in arrays.values() if value.ndim == ndim and min(value.shape) > 1]
     if len(found) != 1:

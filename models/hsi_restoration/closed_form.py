@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,15 +16,15 @@ from benchmarks.models.hsi_restoration.subspace import principal
 from benchmarks.models.hsi_restoration.total_variation import denoise_tv
 
 
-class Restorer(nn.Module):
+class Restorer(nn.Module, ABC):
     """Restores every cube by itself."""
 
     def restore(self, observations: Sequence[Observation]) -> list[Restoration]:
         return [self.one(observation) for observation in observations]
 
+    @abstractmethod
     def one(self, observation: Observation) -> Restoration:
         """The restoration of one cube."""
-        raise NotImplementedError
 
 
 class Noisy(Restorer):

@@ -92,7 +92,7 @@ def test_super_resolution_has_its_factor_and_inpainting_what_was_measured(files:
         (mat(gt=1000 * clean()), {}, r"gt goes from .* on a scale from 0 to 1"),
         (mat(input=clean()[::2]), {}, r"gt is \(20, 24, 5\) and input \(10, 24, 5\)"),
         (mat(mask=np.ones((20, 24))), {}, r"mask is \(20, 24\)"),
-        (b"MATLAB 7.3 MAT-file", {}, "not 7.3"),
+        (b"MATLAB 7.3 MAT-file", {}, r"version 7\.3\. Save it as version 7"),
     ],
 )
 def test_what_is_not_of_the_layout_is_named(tmp_path: Path, member: bytes | None, options: dict, message: str) -> None:
