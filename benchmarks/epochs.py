@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.datasets.bundle import Split
 from benchmarks.task import Batch, tensors
@@ -33,12 +35,21 @@ class EpochBatches:
 
     Processes that train together share each batch, so that their number does not change what a step sees; where it does
     not divide the split, the first samples of the order come once more, since all must take the same number of steps.
+    With `workers` that many processes make batches ahead, for columns that read or compute what they hold; the batches and
+    their order are the same. Samples that come in groups are in memory, and are not worth it.
     """
 
     def __init__(
-        self, split: Split, size: int, seed: int, epoch: Callable[[], int], shard: Callable[[], tuple[int, int]]
+        self,
+        split: Split,
+        size: int,
+        seed: int,
+        epoch: Callable[[], int],
+        shard: Callable[[], tuple[int, int]],
+        workers: int = 0,
     ) -> None:
         self.split, self.size, self.seed, self.epoch, self.shard = split, size, seed, epoch, shard
+        self.workers = workers if split.groups is None else 0
 
     def __len__(self) -> int:
         _, world = self.shard()
@@ -49,5 +60,24 @@ class EpochBatches:
         order = np.random.default_rng([self.seed, self.epoch()]).permutation(self.split.parts)
         if len(order) % world:
             order = np.resize(order, math.ceil(len(order) / world) * world)
-        for batch in self.split.batches(math.ceil(self.size / world), order[rank::world], steps=len(self)):
+        mine, size = order[rank::world], math.ceil(self.size / world)
+        if self.workers:
+            ahead = Ahead(self.split, [mine[start : start + size] for start in range(0, len(mine), size)])
+            # A generator of its own, since a loader draws a number, which would change what the training draws.
+            yield from DataLoader(ahead, batch_size=None, num_workers=self.workers, generator=torch.Generator())
+            return
+        for batch in self.split.batches(size, mine, steps=len(self)):
             yield tensors(batch)
+
+
+class Ahead(Dataset[Batch]):
+    """The batches of an epoch by their number, for processes that make them ahead."""
+
+    def __init__(self, split: Split, rows: list[np.ndarray]) -> None:
+        self.split, self.rows = split, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, number: int) -> Batch:
+        return tensors(self.split.batch(self.rows[number]))

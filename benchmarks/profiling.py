@@ -57,7 +57,12 @@ def profile(solver: Solver, split: Split, task: Task, folder: Path, *, memory: b
     cost.latency_ms = in_turns(timers_of(solver, split, task))
     cost.throughput = throughput(cost.latency_ms)
     if memory:
-        cost.peak_mem = peak_memory(task, folder, max(task.latency_batches), split)
+        device = getattr(solver, "device", torch.device("cpu"))
+        size = max(task.latency_batches)
+        on_device = device.type == "cuda"
+        cost.peak_mem = (
+            device_memory(solver, split, task, size) if on_device else peak_memory(task, folder, size, split)
+        )
     return cost
 
 
@@ -191,6 +196,16 @@ def _parts(split: Split, task: Task | None) -> int:
 def _synchronise(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def device_memory(solver: Solver, split: Split, task: Task, batch_size: int) -> Memory:
+    """What an answer takes of a CUDA device at most, the network itself included."""
+    batch = drawn(split, task, np.arange(min(batch_size, _parts(split, task))))
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    solver.predict(batch)
+    how = f"most that torch had allocated on the device at batch {len(next(iter(batch.values())))}"
+    return Memory(bytes=torch.cuda.max_memory_allocated(), device=torch.cuda.get_device_name(), how=how)
 
 
 def peak_memory(task: Task, folder: Path, batch_size: int, split: Split) -> Memory | None:

@@ -21,8 +21,8 @@ import torch
 import yaml
 
 from benchmarks import registry
-from benchmarks.allocator import keep_freed_memory
 from benchmarks.datasets.bundle import DataBundle, Fold
+from benchmarks.device import device_of, settle
 from benchmarks.errors import BenchmarkError
 from benchmarks.inference import collect
 from benchmarks.leaderboard.draft import Draft
@@ -90,7 +90,7 @@ def _make(spec: RunSpec, store: Store) -> Record:
     started = time.perf_counter()
     draft = store.begin(_begin(spec))
     progress = Progress()
-    _settle(spec)
+    settle(spec.config["trainer"])
     try:
         record = _phases(spec, store, draft, progress)
     except BenchmarkError:
@@ -109,15 +109,6 @@ def _make(spec: RunSpec, store: Store) -> Record:
     if record.failure:
         raise RunFailed(_explain(record))
     return record
-
-
-def _settle(spec: RunSpec) -> None:
-    """What a run asks of its process before anything is computed."""
-    keep_freed_memory()
-    if threads := spec.config["trainer"]["threads"]:
-        torch.set_num_threads(threads)
-    if (wanted := spec.config["trainer"]["deterministic"]) != torch.are_deterministic_algorithms_enabled():
-        torch.use_deterministic_algorithms(wanted, warn_only=True)
 
 
 def _phases(spec: RunSpec, store: Store, draft: Draft, progress: Progress) -> Record:
@@ -140,6 +131,7 @@ def _phases(spec: RunSpec, store: Store, draft: Draft, progress: Progress) -> Re
         with progress.enter("fit", draft):
             solver = method.produce(bench)
             solver.save(folder / SOLVER / fold.name)
+            solver.to(device_of(spec.config["trainer"]["accelerator"]))
         with progress.enter("evaluate", draft):
             samples.append(evaluate(solver, fold, task, spec))
         if spec.config["pictures"]:
@@ -168,13 +160,14 @@ def validate(spec: RunSpec, store: Store) -> tuple[float, float]:
 
     Nothing is recorded and the test split is not read; the base is found in the store, or made there.
     """
-    _settle(spec)
+    settle(spec.config["trainer"])
     task, method = load_task(spec), load_method(spec)
     scores, seconds = [], 0.0
     for fold in _bundle(task, spec).folds:
         with TemporaryDirectory(prefix="benchmarks-tune-") as scratch:
             bench = _bench(spec, task, fold, store, Path(scratch))
             solver = method.produce(bench)
+            solver.to(device_of(spec.config["trainer"]["accelerator"]))
         histories = list(bench.histories.values())
         seconds += sum(history.seconds for history in histories)
         if histories and histories[-1].rows:

@@ -95,7 +95,7 @@ class Trainer:
     `step_factor` in `milestones` (step), along a half cosine or one cycle, or as (1 - t)^0.9 (polynomial); `patience` epochs
     without a gain of `min_delta` end the run. Validation follows every `validate_every` epochs, and the last one, in the
     precision of training. `tables=rowwise_adagrad` trains tables by the rows that a batch touches, with one number of state
-    a row."""
+    a row. `workers` processes make batches ahead where a sample is read or computed when it is asked for."""
 
     max_epochs: int = 100
     batch_size: int = 4096
@@ -122,6 +122,7 @@ class Trainer:
     devices: int = 1
     strategy: str = "auto"
     threads: int | None = None
+    workers: int = 0
     logger: Logger | None = None
     progress: bool = True
 
@@ -166,7 +167,7 @@ class Settings:
 
 
 NUMERIC = frozenset(Trainer.__dataclass_fields__) - {
-    "accelerator", "devices", "strategy", "threads", "logger", "progress", "deterministic",
+    "accelerator", "devices", "strategy", "threads", "workers", "logger", "progress", "deterministic",
 }  # fmt: skip
 """Trainer keys that change numbers on purpose; the others say where and how visibly a run is made."""
 
@@ -206,6 +207,7 @@ RANGES = {
     "trainer.ema_decay": Range(0, 1, open=True),
     "trainer.devices": Range(1),
     "trainer.threads": Range(1),
+    "trainer.workers": Range(0),
     "finetune.max_epochs": Range(0),
     "finetune.learning_rate": Range(0, open=True),
     "finetune.head_learning_rate": Range(0, open=True),

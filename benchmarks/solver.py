@@ -32,6 +32,9 @@ class Solver(ABC):
     def save(self, folder: Path) -> None:
         """Writes all that is needed to answer elsewhere."""
 
+    def to(self, device: torch.device) -> None:
+        """Answers on this device from now on, where it has anything to gain there."""
+
 
 class NetworkSolver(Solver):
     """A network of a task, in evaluation mode and without gradients."""
@@ -46,6 +49,12 @@ class NetworkSolver(Solver):
     def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         outputs = self.task.predict(self.network, tensors(batch, self.device))
         return {name: output.float().cpu().numpy() for name, output in outputs.items()}
+
+    def to(self, device: torch.device) -> None:
+        """Moves the network; one without parameters stays, since it is mostly a rule that libraries for the CPU carry out."""
+        if next(self.network.parameters(), None) is not None:
+            self.network.to(device)
+            self.device = device
 
     def save(self, folder: Path) -> None:
         """Weights as safetensors, and the structure that they fit: model, its settings, replaced layers, schema."""

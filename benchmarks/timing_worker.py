@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import torch
 
+from benchmarks.device import device_of
 from benchmarks.errors import BenchmarkError
 from benchmarks.inference import inputs
 from benchmarks.leaderboard.record import Record
@@ -54,6 +55,7 @@ class Worker:
         fold = task.data(spec.card.id, spec.data_options).folds[0]
         place = Path(folder) / SOLVER / fold.name
         solver = Trained(run, fold.name, {fold.name: place}).load()
+        solver.to(device_of(spec.config["trainer"]["accelerator"]))
         self.session = session
         self.timers = timers_of(solver, inputs(fold.training.val, task), task)
         for timer in self.timers:

@@ -259,6 +259,7 @@ def _fit(network: nn.Module, task: Task, loss: Loss, data: TrainingData, plan: d
         seed,
         lambda: trainer.current_epoch,
         lambda: (trainer.global_rank, trainer.world_size),
+        plan["workers"],
     )
     with Bar(title, visible=plan["progress"] and leads()) as bar, _quiet():
         name, direction = judged

@@ -35,9 +35,11 @@ def main(argv: Sequence[str]) -> int:
 
     trained = find(options.store, options.run, options.fold)
 
+    from benchmarks.device import device_of
     from benchmarks.inference import answers
 
     solver = trained.load()
+    solver.to(device_of(trained.record.config["trainer"]["accelerator"]))
     raw, split = solver.task.read_input(options.input, solver.schema)
     if into:
         output = output / solver.task.answer_name(options.input)

@@ -377,3 +377,18 @@ def test_a_logger_whose_package_is_missing_is_named(name: str, tmp_path: Path, m
     monkeypatch.setattr(loggers, {"mlflow": "MLFlowLogger", "wandb": "WandbLogger"}[name], missing)
     with pytest.raises(BenchmarkError, match=rf"trainer\.logger={name}"):
         fit(line(), Line(), points(), plan(logger=name), seed=0, judge=rising(), title="", logs=tmp_path)
+
+
+class Jittered(Line):
+    """Draws noise beside each batch, so that the draws of training must not depend on who makes the batches."""
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        return super().loss(network, batch) + torch.randn(()) * network.weight.sum()
+
+
+def test_processes_that_make_batches_ahead_change_nothing() -> None:
+    alone = line()
+    train(alone, rising(), Jittered(), max_epochs=2)
+    ahead = line()
+    train(ahead, rising(), Jittered(), max_epochs=2, workers=2)
+    assert torch.equal(alone.weight, ahead.weight)
