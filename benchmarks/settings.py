@@ -145,7 +145,8 @@ class Finetune:
 
 @dataclass
 class Settings:
-    """All keys of a run. `task`, `model`, `data` and `method` are groups of YAML files, open to their own keys."""
+    """All keys of a run. `task`, `model`, `data` and `method` are groups of YAML files, open to their own keys. `shots` is how
+    many training samples (whole groups, where they come in groups) a run sees, drawn by its seed; null: all."""
 
     task: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
@@ -156,6 +157,7 @@ class Settings:
     tuned: dict[str, Any] | None = None
     scale: str = "small"
     seed: int = 0
+    shots: int | None = None
     weights: str | None = None
     protocol: Protocol = Protocol.suite
     profile: Profile = Profile.fast
@@ -191,6 +193,7 @@ class Range(NamedTuple):
 
 RANGES = {
     "seed": Range(0, 2**32 - 1),
+    "shots": Range(1),
     "trainer.max_epochs": Range(0),
     "trainer.batch_size": Range(1),
     "trainer.learning_rate": Range(0, open=True),

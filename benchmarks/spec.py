@@ -116,6 +116,7 @@ class RunSpec:
             "data": self.config["data"],
             "trainer": trained if self.kind != "solve" else None,
             "finetune": self.config["finetune"] if self.kind in FINETUNED else None,
+            "shots": self.config["shots"],
             "weights": self.weights_sha256,
             "scale": self.scale,
             "protocol": self.protocol,
@@ -199,9 +200,11 @@ class RunSpec:
     def derive(self, changes: Sequence[str]) -> RunSpec:
         """The run with other choices: a changed group (`model=lr`) drops what was typed for that group.
 
-        `if_exists` is about the run that was typed: a base or companion is taken from the store where it is there.
+        `if_exists` is about the run that was typed: a base or companion is taken from the store where it is there; and `shots`
+        are of its data, not of others.
         """
         groups = {split_override(change)[0] for change in changes} | {"if_exists"}
+        groups |= {"shots"} if "data" in groups else set()
         kept = [typed for typed in self.overrides if split_override(typed)[0].split(".")[0] not in groups]
         return RunSpec.of([*kept, *changes])
 

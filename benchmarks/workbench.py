@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from benchmarks.datasets.bundle import Fold
+from benchmarks.datasets.bundle import Fold, few
 from benchmarks.datasets.cache import fetch
 from benchmarks.errors import BenchmarkError
 from benchmarks.inference import collect
@@ -44,7 +44,8 @@ class Bench:
     def __init__(
         self, spec: RunSpec, task: Task, fold: Fold, folder: Path, find_base: Callable[[], tuple[str, Path]]
     ) -> None:
-        self.spec, self.task, self.data, self.seed = spec, task, fold.training, spec.seed
+        self.spec, self.task, self.seed = spec, task, spec.seed
+        self.data = few(fold.training, spec.config["shots"], spec.seed)
         self.protocol, self.fold = spec.protocol, fold.name
         self.checkpoints, self.logs = folder / "checkpoints" / fold.name, folder / "logs" / fold.name
         self.base_run: str | None = None

@@ -10,7 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.errors import BenchmarkError
+
 Columns = Mapping[str, np.ndarray]
+SHOTS = 100
+"""Goes before the seed by which few training samples are drawn, so that no other draw is like it."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,23 @@ class TrainingData:
     train: Split
     val: Split
     schema: Mapping[str, Any]
+
+
+def few(data: TrainingData, shots: int | None, seed: int) -> TrainingData:
+    """The same with `shots` training samples, or whole groups, drawn by `seed`; None leaves all. Validation stays as it is.
+
+    Raises BenchmarkError where there are not so many.
+    """
+    if shots is None:
+        return data
+    if shots > data.train.parts:
+        raise BenchmarkError(
+            f"shots={shots} is more than the {data.train.parts} training samples there are. Type shots=null for all of them."
+        )
+    starts = data.train.starts
+    drawn = np.sort(np.random.default_rng([SHOTS, seed]).permutation(data.train.parts)[:shots])
+    rows = np.concatenate([np.arange(starts[part], starts[part + 1]) for part in drawn])
+    return TrainingData(data.train.take(rows), data.val, data.schema)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ DESCRIPTIVE = frozenset(
 WHERE = frozenset(
     {
         "seed", "store", "if_exists", "companions", "report", "profile", "pictures", "tuned",
-        "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.threads", "trainer.logger", "trainer.progress",
-        "trainer.deterministic",
+        "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.threads", "trainer.workers",
+        "trainer.logger", "trainer.progress", "trainer.deterministic",
     }
 )  # fmt: skip
 """Keys that say where and how visibly a run is made; rows are not told apart by them."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.datasets.bundle import Split
+from benchmarks.datasets.bundle import Split, TrainingData, few
+from benchmarks.errors import BenchmarkError
 
 LENGTHS = (3, 1, 40, 2, 2, 7, 1, 5)
 
@@ -70,3 +71,23 @@ def test_whole_groups_are_numbered_anew_and_may_come_twice():
     batch = grouped().whole(np.array([5, 0, 5]))
     assert np.bincount(batch["group"]).tolist() == [7, 3, 7]
     assert np.array_equal(batch["x"][:7], batch["x"][10:])
+
+
+def test_few_samples_are_drawn_by_the_seed_and_validation_stays():
+    rows = np.arange(50)
+    data = TrainingData(Split({"x": rows}, rows, rows), Split({"x": rows[:5]}, rows[:5], rows[:5]), {"y": 1})
+    first, again, other = (few(data, 8, seed) for seed in (0, 0, 1))
+    assert len(set(first.train.columns["x"])) == 8
+    assert list(first.train.ids) == list(again.train.ids) != list(other.train.ids)
+    assert (first.val, first.schema) == (data.val, data.schema)
+    assert few(data, None, 0) is data
+    with pytest.raises(BenchmarkError, match="shots=51 is more than the 50"):
+        few(data, 51, 0)
+
+
+def test_few_groups_are_drawn_whole():
+    split = grouped()
+    drawn = few(TrainingData(split, split, {}), 3, 0).train
+    assert drawn.parts == 3
+    for group in np.unique(drawn.groups):
+        assert np.sum(drawn.groups == group) == np.sum(split.groups == group)
