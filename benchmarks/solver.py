@@ -26,7 +26,7 @@ class Solver(ABC):
 
     @abstractmethod
     def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Outputs by name, one row a sample."""
+        """Outputs by name, one row a sample: gray levels as uint8, all other numbers as float32."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -45,7 +45,10 @@ class NetworkSolver(Solver):
     @torch.inference_mode()
     def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         outputs = self.task.predict(self.network, tensors(batch, self.device))
-        return {name: output.float().cpu().numpy() for name, output in outputs.items()}
+        return {
+            name: (output if output.dtype == torch.uint8 else output.float()).cpu().numpy()
+            for name, output in outputs.items()
+        }
 
     def save(self, folder: Path) -> None:
         """Weights as safetensors, and the structure that they fit: model, its settings, replaced layers, schema."""
