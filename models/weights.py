@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,13 +13,22 @@ from torch import Tensor
 from benchmarks.errors import BenchmarkError
 
 
-def plain_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a state dict in torch's format, on the CPU; anything else raises BenchmarkError."""
+def plain_state(path: Path, wrappers: Sequence[str] = ()) -> dict[str, Tensor]:
+    """The tensors of a state dict in torch's format, on the CPU; anything else raises BenchmarkError.
+
+    Where the file holds a dict of dicts, it is the one under the first of `wrappers` that is there.
+    """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return {name: value[...] for name, value in state.items()}
-    except (RuntimeError, pickle.UnpicklingError, EOFError, AttributeError, TypeError) as error:
-        raise BenchmarkError(f"{path} holds no plain state dict of tensors: {str(error).splitlines()[0]}") from error
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+        inner = next(
+            (key for key in wrappers if isinstance(state, Mapping) and isinstance(state.get(key), Mapping)), None
+        )
+        return {name: value[...] for name, value in (state if inner is None else state[inner]).items()}
+    except (RuntimeError, pickle.UnpicklingError, EOFError, AttributeError, KeyError, TypeError) as error:
+        wrapped = f", plain or under {', '.join(wrappers)}" if wrappers else ""
+        raise BenchmarkError(
+            f"{path} holds no plain state dict of tensors{wrapped}: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def require_fit(what: str, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], remedy: str) -> None:
@@ -31,3 +41,20 @@ def require_fit(what: str, given: Mapping[str, Tensor], wanted: Mapping[str, Ten
             f"{what}: {first} is {found.get(first, 'absent')} in the file and {asked.get(first, 'absent')} in the network "
             f"({len(asked)} entries, {len(wrong)} differ). {remedy}"
         )
+
+
+def require_same_names(what: str, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], remedy: str) -> None:
+    """Raises BenchmarkError, with all names that are missing, left over or of another shape, unless there are none."""
+    shapes = [
+        f"{name} {tuple(given[name].shape)} for {tuple(wanted[name].shape)}"
+        for name in sorted(wanted.keys() & given.keys())
+        if wanted[name].shape != given[name].shape
+    ]
+    parts = {
+        "missing": sorted(wanted.keys() - given.keys()),
+        "unexpected": sorted(given.keys() - wanted.keys()),
+        "of another shape": shapes,
+    }
+    if any(parts.values()):
+        told = "; ".join(f"{len(names)} {kind}: {', '.join(names)}" for kind, names in parts.items() if names)
+        raise BenchmarkError(f"{what}. {told}. {remedy}")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.models.hsi_restoration.unet import UNet
+from benchmarks.models.weights import require_same_names
 
 WRAPPERS = ("state_dict", "ema", "model")
 PREFIX = "denoise_fn."
@@ -27,20 +28,14 @@ def load_published(network: UNet, path: Path) -> None:
 
     Raises BenchmarkError with all names that are missing, left over or of another shape, and leaves the network as it was.
     """
-    state, own = prior_state(path), network.state_dict()
-    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    shapes = [
-        f"{name} {tuple(state[name].shape)} for {tuple(own[name].shape)}"
-        for name in sorted(own.keys() & state.keys())
-        if state[name].shape != own[name].shape
-    ]
-    if missing or unexpected or shapes:
-        parts = [("missing", missing), ("unexpected", unexpected), ("of another shape", shapes)]
-        told = "; ".join(f"{len(names)} {what}: {', '.join(names)}" for what, names in parts if names)
-        raise BenchmarkError(
-            f"The checkpoint {path} does not fit this prior. {told}. Its own numbers would fit: {_sizes(state)}. Type model=sr3 "
-            "for the official size, or set model.base, model.mults and model.res_blocks."
-        )
+    state = prior_state(path)
+    require_same_names(
+        f"The checkpoint {path} does not fit this prior",
+        state,
+        network.state_dict(),
+        f"Its own numbers would fit: {_sizes(state)}. Type model=sr3 for the official size, or set model.base, model.mults and "
+        "model.res_blocks.",
+    )
     network.load_state_dict(state)
 
 
