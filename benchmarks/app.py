@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.config import MODULE, expand, register
 from benchmarks.errors import BenchmarkError, Misfit
+from benchmarks.short_keys import spelled_out
 from benchmarks.spec import FINETUNED, RunSpec
 
 HYDRA_FLAGS = ("-m", "--multirun", "--cfg", "-c", "--info", "-i", "--hydra-help", "--package", "-p", "--resolve")
@@ -16,6 +17,7 @@ HYDRA_FLAGS = ("-m", "--multirun", "--cfg", "-c", "--info", "-i", "--hydra-help"
 
 def main(argv: Sequence[str]) -> int:
     """One run, or whatever Hydra's flags ask for; returns the exit code."""
+    argv = spelled_out(argv)
     if any(word.split("=")[0] in HYDRA_FLAGS for word in argv):
         return _hydra(argv)
     return run_one(argv)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 LATER: dict[str, Any] = {
+    "trainer.beta2": 0.999,
     "trainer.step_factor": 0.1,
     "trainer.tables": "dense",
     "trainer.table_learning_rate": 1e-2,

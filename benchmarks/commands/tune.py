@@ -21,6 +21,7 @@ from benchmarks import registry
 from benchmarks.config import expand, forget, split_override
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.store import Store
+from benchmarks.short_keys import spelled_out
 from benchmarks.spec import RunSpec
 
 SEARCHED = ("trainer", "finetune", "method", "model", "task")
@@ -48,6 +49,7 @@ def main(argv: Sequence[str]) -> int:
     arguments, words = _parser().parse_known_args(argv)
     if unknown := [word for word in words if "=" not in word]:
         raise BenchmarkError(f"'{unknown[0]}' is no setting. Type KEY=VALUE, or KEY=VALUE,VALUE,... to search.")
+    words = spelled_out(words)
     searched = _searched(words)
     place = [] if arguments.store is None else [f"store={arguments.store}"]
     specs = [RunSpec.of(point) for point in expand([*words, *place])]

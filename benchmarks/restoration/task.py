@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from benchmarks.datasets.bundle import DataBundle, Fold, Split
+from benchmarks.datasets.prod import MODES
 from benchmarks.errors import BenchmarkError, unknown
 from benchmarks.models.restoration.build import build
 from benchmarks.restoration.metrics import METRICS, UNIT, levels, mean_square
@@ -36,8 +37,8 @@ class Restorer(Protocol):
 class Restoration(Task):
     """Degraded photographs `image` [n, h, w, 3], uint8 or float32 from 0 to 1, and what they should be, `clean` uint8.
 
-    Training sees squares of `crop` pixels at random places (0: of what the data set says, or whole images), with `flips`
-    mirrored in both directions and transposed at random. The loss is `psnr`, the mean over images of 10 log10(MSE + 1e-8)
+    Training sees squares of `crop` pixels at random places (0: whole images; squares of a data set that makes them are whole),
+    with `flips` mirrored in both directions and transposed at random. The loss is `psnr`, the mean over images of 10 log10(MSE + 1e-8)
     in dB, or `l1`, the mean of absolute errors. Adapters and other methods that need a base begin with a network pretrained
     on other photographs under the degradations `pretraining` (see `datasets.prod`). These settings are about training alone.
     """
@@ -46,12 +47,14 @@ class Restoration(Task):
     unit = UNIT
     target_names = ("clean", "input_mse")
 
-    def __init__(self, loss: str = "psnr", crop: int = 0, flips: bool = True, pretraining: str = "prod") -> None:
+    def __init__(self, loss: str = "psnr", crop: int = 64, flips: bool = True, pretraining: str = "prod") -> None:
         super().__init__()
         if loss not in get_args(Loss):
             raise unknown("task.loss", loss, get_args(Loss))
         if crop < 0:
-            raise BenchmarkError(f"task.crop={crop} is not valid: it is 0 (of what the data set says) or more.")
+            raise BenchmarkError(f"task.crop={crop} is not valid: it is 0 (whole images) or more.")
+        if pretraining not in MODES:
+            raise unknown("task.pretraining", pretraining, MODES)
         self.kind, self.crop, self.flips, self.pretraining = loss, crop, flips, pretraining
 
     def data(self, card_id: str, options: Mapping[str, Any]) -> DataBundle:
@@ -61,7 +64,7 @@ class Restoration(Task):
 
     def network(self, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:
         network = build(model, **settings)
-        cast(Restorer, network).crop = self.crop or schema.get("crop", 0)
+        cast(Restorer, network).crop = 0 if "patch" in schema else self.crop
         return network
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
