@@ -1,8 +1,8 @@
 """How restored images are judged: by PSNR and SSIM of whole levels in colour, and beside them by other habits of the field.
 
-Samples are images: `clean` uint8 [n, h, w, 3] and `restored`, of the same type or float from 0 to 1, which is rounded here, half
-to even. Every figure is a mean of those of the images, and never of an error that was averaged first. Figures of luminance (`*_y`)
-lie two to five dB above those of colours, NAFNet's SSIM far above that of windows in a plane: each is a column of its own.
+Samples are images: `clean` uint8 [n, h, w, 3] and `restored`, of the same type or float from 0 to 1, which is rounded here,
+half to even. Every figure is a mean of those of the images, and never of an error that was averaged first. Figures of luminance
+(`*_y`) lie two to five dB above those of colours, NAFNet's SSIM far above that of windows in a plane: each has its own column.
 """
 
 from __future__ import annotations

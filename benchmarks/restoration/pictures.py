@@ -50,7 +50,7 @@ def draw(fold: Fold, samples: Mapping[str, np.ndarray], folder: Path) -> dict[st
             place = (EDGE + column * (width + GAP), top + HEADER)
             picture.image(place, np.ascontiguousarray(panel.astype(np.uint8)), zoom)
     name = "images.png" if fold.name == "all" else f"{fold.name}-images.png"
-    picture.save(folder / name)
+    picture.save(folder / name, colours=None)
     return {name: chosen}
 
 
@@ -65,7 +65,9 @@ def worst_square(error: np.ndarray, side: int) -> tuple[slice, slice]:
     """The square with the largest sum of squared errors [h, w, 3], of those at every 16th pixel: where there is most to see."""
     summed = np.pad(np.square(error).sum(-1), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     inner = summed[side:, side:] - summed[:-side, side:] - summed[side:, :-side] + summed[:-side, :-side]
-    row, column = (STEP * int(place) for place in np.unravel_index(inner[::STEP, ::STEP].argmax(), inner[::STEP, ::STEP].shape))
+    row, column = (
+        STEP * int(place) for place in np.unravel_index(inner[::STEP, ::STEP].argmax(), inner[::STEP, ::STEP].shape)
+    )
     return slice(row, row + side), slice(column, column + side)
 
 

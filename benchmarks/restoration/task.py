@@ -38,9 +38,9 @@ class Restoration(Task):
     """Degraded photographs `image` [n, h, w, 3], uint8 or float32 from 0 to 1, and what they should be, `clean` uint8.
 
     Training sees squares of `crop` pixels at random places (0: whole images; squares of a data set that makes them are whole),
-    with `flips` mirrored in both directions and transposed at random. The loss is `psnr`, the mean over images of 10 log10(MSE + 1e-8)
-    in dB, or `l1`, the mean of absolute errors. Adapters and other methods that need a base begin with a network pretrained
-    on other photographs under the degradations `pretraining` (see `datasets.prod`). These settings are about training alone.
+    with `flips` mirrored in both directions and transposed at random. The loss is `psnr`, the mean over images of
+    10 log10(MSE + 1e-8) in dB, or `l1`, the mean of absolute errors. What needs a base begins with a network pretrained on
+    other photographs under the degradations `pretraining` (see `datasets.prod`). These settings are about training alone.
     """
 
     metrics = METRICS
