@@ -74,19 +74,20 @@ class NAFNet(nn.Module):
                 f"model.encoder={list(encoder)} and model.decoder={list(decoder)} must have equally many levels."
             )
         self.multiple = 2 ** len(encoder)
+        # In the order of the computation (the sides of the U aside), which is that of plans, tables and ties.
         self.intro = nn.Conv2d(channels, width, 3, padding=1)
-        self.ending = nn.Conv2d(width, channels, 3, padding=1)
         self.encoders, self.downs = nn.ModuleList(), nn.ModuleList()
-        self.ups, self.decoders = nn.ModuleList(), nn.ModuleList()
         for blocks in encoder:
             self.encoders.append(_blocks(blocks, width))
             self.downs.append(nn.Conv2d(width, 2 * width, 2, stride=2))
             width *= 2
         self.middle_blks = _blocks(middle, width)
+        self.ups, self.decoders = nn.ModuleList(), nn.ModuleList()
         for blocks in decoder:
             self.ups.append(nn.Sequential(nn.Conv2d(width, 2 * width, 1, bias=False), nn.PixelShuffle(2)))
             width //= 2
             self.decoders.append(_blocks(blocks, width))
+        self.ending = nn.Conv2d(width, channels, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
         inp = padded(image, self.multiple, mode="constant").contiguous(memory_format=torch.channels_last)
