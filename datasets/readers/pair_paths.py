@@ -1,0 +1,197 @@
+"""Pairs of images by their paths: templates with braces, lists of pairs, and which units train."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from benchmarks.datasets.card import ARCHIVE
+from benchmarks.datasets.readers.image_archive import JUNK, Archive
+from benchmarks.errors import BenchmarkError
+
+BRACES = re.compile(r"\{(\w+)\}")
+Place = tuple[Archive | None, str | Path]
+Pools = tuple[list["Pair"], list["Pair"], list["Pair"]]
+"""Pairs for training, validation and test."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A degraded image and its clean partner by path; `unit` is the scene, `part` and `kind` what the path says of them."""
+
+    name: str
+    unit: str
+    part: str
+    kind: str
+    image: str
+    clean: str
+
+
+class PairFiles(contextlib.AbstractContextManager["PairFiles"]):
+    """All files of a data set, archives opened, among which pairs are found by the ends of their paths.
+
+    `image` and `clean` are templates (see `photo_pairs.read`); letters of paths may be large or small.
+    """
+
+    def __init__(self, files: Mapping[str, Path], image: str, clean: str) -> None:
+        self.image, self.clean = image, clean
+        names, wanted = set(BRACES.findall(image)), set(BRACES.findall(clean))
+        if absent := sorted(wanted - names):
+            raise BenchmarkError(f"data.clean={clean} has {{{absent[0]}}}, which data.image={image} has not.")
+        self.archives: list[Archive] = []
+        self.places: dict[str, Place] = {}
+        for path, place in sorted(files.items()):
+            if not ARCHIVE.search(path):
+                self.places[path] = (None, place)
+                continue
+            archive = Archive(place)
+            self.archives.append(archive)
+            before = ARCHIVE.sub("", path)
+            for member in archive.names():
+                if not any(part.startswith(JUNK) for part in member.split("/")):
+                    self.places[f"{before}/{member.removeprefix('./')}"] = (archive, member)
+        self.lower = {path.lower(): path for path in self.places}
+        self.by_name: dict[str, list[str]] = {}
+        for lower in self.lower:
+            self.by_name.setdefault(lower.rpartition("/")[2], []).append(lower)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for archive in self.archives:
+            archive.file.close()
+
+    def read(self, path: str) -> Path | bytes:
+        """What lies at a path that `pairs` or `ending` has given."""
+        archive, place = self.places[path]
+        return archive.read(str(place)) if archive else Path(place)
+
+    def ending(self, end: str) -> str | None:
+        """The path that ends so, from a slash on; None where there is none."""
+        end = end.lower().lstrip("./")
+        near = self.by_name.get(end.rpartition("/")[2], [])
+        return next((self.lower[lower] for lower in near if lower == end or lower.endswith("/" + end)), None)
+
+    def pairs(self, kinds: Sequence[str]) -> list[Pair]:
+        """All pairs in the order of their paths; raises BenchmarkError for none, and for an image without its partner."""
+        pattern = matching(self.image)
+        found = []
+        for lower, path in sorted(self.lower.items()):
+            match = pattern.fullmatch(path)
+            if not match or (kinds and match["kind"] not in kinds):
+                continue
+            groups = match.groupdict()
+            start = groups.pop("start") or ""
+            partner = start + filled(self.clean, groups)
+            if partner.lower() == lower:
+                continue
+            if partner.lower() not in self.lower:
+                raise BenchmarkError(f"{path} has no partner {partner}. Add it, or take the image out.")
+            name = path.removeprefix(start)
+            found.append(
+                Pair(
+                    name,
+                    (groups.get("scene") or name).rstrip("_"),  # one scene of PolyU is spelled in two ways
+                    groups.get("part", ""),
+                    groups.get("kind", ""),
+                    path,
+                    self.lower[partner.lower()],
+                )
+            )
+        if not found:
+            some = ", ".join(list(self.places)[:3]) or "no file"
+            raise BenchmarkError(
+                f"No path ends as data.image={self.image} says" + (f" with {', '.join(kinds)}" if kinds else "") + f"; "
+                f"there are {len(self.places)} files: {some}."
+            )
+        return found
+
+
+def matching(template: str) -> re.Pattern[str]:
+    """Paths that end as a template does; what stands before is the group `start`."""
+    seen: set[str] = set()
+    text, at = "", 0
+    for brace in BRACES.finditer(template):
+        name = brace[1]
+        text += re.escape(template[at : brace.start()]) + (f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+)")
+        seen.add(name)
+        at = brace.end()
+    return re.compile(f"(?P<start>.*/)?{text}{re.escape(template[at:])}", re.IGNORECASE)
+
+
+def filled(template: str, groups: Mapping[str, str]) -> str:
+    """A template with what stands in its braces."""
+    return BRACES.sub(lambda brace: groups[brace[1]], template)
+
+
+def listed_parts(files: PairFiles, pairs: Sequence[Pair], lists: str, columns: str) -> Pools:
+    """Pairs for training and test by two text files, `TRAIN, TEST`, whose lines name the paths of a pair.
+
+    `columns` says what the columns are, such as `clean image`; others than `image` are not read.
+    """
+    names, order = [name.strip() for name in lists.split(",")], columns.split()
+    if len(names) != 2 or "image" not in order:
+        raise BenchmarkError(
+            f"data.lists={lists} data.columns={columns} is not valid: two lists, TRAIN and TEST, and columns of which one is "
+            "image."
+        )
+    column = order.index("image")
+    by_end = {pair.image.lower(): pair for pair in pairs}
+    parts: list[list[Pair]] = []
+    for name in names:
+        place = files.ending(name)
+        if place is None:
+            raise BenchmarkError(f"There is no {name}, which data.lists names.")
+        source = files.read(place)
+        text = (source if isinstance(source, bytes) else source.read_bytes()).decode("utf-8-sig")
+        chosen = []
+        for number, line in enumerate(text.splitlines(), 1):
+            words = line.split()
+            if not words:
+                continue
+            path = files.ending(words[column]) if len(words) > column else None
+            if path is None or path.lower() not in by_end:
+                raise BenchmarkError(f"{name}, line {number}: '{line}' names no pair that is there.")
+            chosen.append(by_end[path.lower()])
+        parts.append(chosen)
+    if common := {pair.image for pair in parts[0]} & {pair.image for pair in parts[1]}:
+        raise BenchmarkError(f"{min(common)} is in both lists, {names[0]} and {names[1]}; parts must be disjoint.")
+    return parts[0], [], parts[1]
+
+
+def dealt(
+    train: list[Pair], val: list[Pair], test: list[Pair], train_units: int, test_units: int, val_units: int, seed: int
+) -> Pools:
+    """Training, validation and test pairs, of which no unit is in two parts.
+
+    The first `train_units` of the units, sorted and then permuted by `seed`, train; the last `test_units` by name are tested.
+    Where there are no validation pairs yet, the last `val_units` of those that train, in their order, are.
+    """
+    units = sorted({pair.unit for pair in train})
+    order = [units[number] for number in np.random.default_rng(seed).permutation(len(units))]
+    if test_units and not test:
+        order = [unit for unit in order if unit not in units[-test_units:]]
+        test = [pair for pair in train if pair.unit in units[-test_units:]]
+    if train_units:
+        order, rest = order[:train_units], order[train_units:]
+        test = test or [pair for pair in train if pair.unit in rest]
+    if not val:
+        if len(order) <= val_units:
+            raise BenchmarkError(
+                f"{len(order)} units are for training, of which data.val_units={val_units} would be validation; one or more must "
+                "be left."
+            )
+        order, held = order[:-val_units], order[-val_units:]
+        val = [pair for pair in train if pair.unit in held]
+    training = [pair for pair in train if pair.unit in order]
+    sets = [{pair.unit for pair in part} for part in (training, val, test)]
+    if common := (sets[0] & sets[1]) | (sets[0] & sets[2]) | (sets[1] & sets[2]):
+        raise BenchmarkError(f"Unit '{min(common)}' is in two parts; parts must be disjoint.")
+    return training, val, test
