@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from torch import Tensor, nn
+from torch import Tensor, device, nn
 
 from benchmarks.datasets.bundle import TrainingData
+from benchmarks.models.lowrank.adapter_file import adapter_of, buffers_of, fingerprint
 from benchmarks.models.named import always_trained
-from benchmarks.solver import NetworkSolver, Solver
+from benchmarks.solver import NetworkSolver, Solver, architecture
 from benchmarks.task import Batch, Task
 
 Found = TypeVar("Found")
@@ -42,6 +43,13 @@ class Workbench(Protocol):
     """`suite`, or `upstream` for whatever the official code does otherwise."""
     finetunes: bool
     """Whether fine-tuning follows compression or adaptation."""
+
+    @property
+    def device(self) -> device:
+        """Where training computes, for what a method computes itself."""
+
+    def plan(self, stage: str = "train") -> dict[str, Any]:
+        """The keys of settings.Trainer as a stage is trained by: `finetune` changes some of them."""
 
     def note(self, text: str) -> None:
         """A remark for the reader of the record."""
@@ -99,7 +107,9 @@ class Compress(Method):
 class Adapt(Method):
     """Attaches trainable parts to a trained network, or chooses some of its own, and fine-tunes these alone.
 
-    What the network names in `always_trained` (patterns of its parameters' names: a head, a prompt) trains beside them.
+    What the network names in `always_trained` (patterns of its parameters' names: a head, a prompt) trains beside them. What
+    a reader of the adapter must know, as the ranks of its layers, is kept with it where `adapt` sets `adapted` of the
+    network, a mapping fit for JSON.
     """
 
     @abstractmethod
@@ -118,10 +128,14 @@ class Adapt(Method):
         return network
 
     def produce(self, bench: Workbench) -> Solver:
-        network = self.attached(bench.base(), bench)
+        base = bench.base()
+        started_from, buffers = fingerprint(base), buffers_of(base)
+        network, adapter = self.attached(base, bench), None
         if bench.finetunes:
             bench.fit(network, "finetune")
-        return NetworkSolver(bench.task, self.merged(network), bench.data.schema)
+            made = {**architecture(network), "method": vars(self), **getattr(network, "adapted", {})}
+            adapter = adapter_of(network, started_from, buffers, made)
+        return NetworkSolver(bench.task, self.merged(network), bench.data.schema, adapter)
 
 
 class Train(Method):

@@ -25,7 +25,7 @@ from benchmarks.datasets.bundle import Columns, Split
 from benchmarks.inference import inputs
 from benchmarks.leaderboard.record import Block, Cost, Flops, Latency, Memory
 from benchmarks.models.size import stored_constants, unique_parameters
-from benchmarks.solver import NetworkSolver, Solver
+from benchmarks.solver import ADAPTER, NetworkSolver, Solver
 from benchmarks.task import Task, tensors
 from benchmarks.transforms import TRANSFORMS, formulas
 
@@ -45,7 +45,9 @@ SESSION = uuid.uuid4().hex[:12]
 def profile(solver: Solver, split: Split, task: Task, folder: Path, *, memory: bool) -> Cost:
     """The static cost of a saved solver and its speed on samples of `split`; peak memory only where asked (seconds)."""
     split = inputs(split, task)
-    cost = Cost(bytes_stored=sum(file.stat().st_size for file in folder.rglob("*.safetensors")))
+    sizes = {file: file.stat().st_size for file in folder.rglob("*.safetensors")}
+    cost = Cost(bytes_adapter=sizes.pop(folder / ADAPTER, None))  # which is not shipped beside what it was merged into
+    cost.bytes_stored = sum(sizes.values())
     if isinstance(solver, NetworkSolver):
         network = solver.network
         cost.params_total = unique_parameters(network)

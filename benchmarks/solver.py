@@ -14,10 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from benchmarks.models.lowrank.adapter_file import Adapter
 from benchmarks.models.lowrank.surgery import blueprint, restore
 from benchmarks.task import Task, tensors
 
 WEIGHTS = "weights.safetensors"
+ADAPTER = "adapter.safetensors"
+"""What an adapter trained, apart: it makes the network of the base (see models.lowrank.adapter_file)."""
 DESCRIPTION = "solver.json"
 
 
@@ -34,10 +37,13 @@ class Solver(ABC):
 
 
 class NetworkSolver(Solver):
-    """A network of a task, in evaluation mode and without gradients."""
+    """A network of a task, in evaluation mode and without gradients; with what an adapter made of its base, where one did."""
 
-    def __init__(self, task: Task, network: nn.Module, schema: Mapping[str, Any]) -> None:
+    def __init__(
+        self, task: Task, network: nn.Module, schema: Mapping[str, Any], adapter: Adapter | None = None
+    ) -> None:
         self.task = task
+        self.adapter = adapter
         self.network = network.eval()
         self.schema = schema
         self.device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
@@ -57,7 +63,11 @@ class NetworkSolver(Solver):
         save_file(state, folder / WEIGHTS)
         schema = {key: value for key, value in self.schema.items() if key != "counts"}
         description = {**architecture(self.network), "layers": blueprint(self.network), "schema": schema}
+        if hasattr(self.network, "adapted"):
+            description["adapted"] = self.network.adapted
         (folder / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
+        if self.adapter is not None:
+            self.adapter.save(folder / ADAPTER)
 
     @classmethod
     def load(cls, task: Task, folder: Path) -> NetworkSolver:

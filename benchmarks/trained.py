@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,8 +31,11 @@ class Trained:
             return self.record.run_id
         return f"{self.record.run_id}, fold {self.fold} (--fold also takes {', '.join(others)})"
 
-    def load(self) -> NetworkSolver:
-        """The solver, with the task as the run had set it; raises BenchmarkError where it is no network."""
+    def load(self, adapter: Path | None = None) -> NetworkSolver:
+        """The solver, with the task as the run had set it; raises BenchmarkError where it is no network.
+
+        `adapter` is a file that `export` wrote, and the run its base: the solver is the adapted one.
+        """
         from benchmarks.runner import load_task
         from benchmarks.solver import DESCRIPTION, NetworkSolver
         from benchmarks.spec import RunSpec
@@ -42,7 +46,41 @@ class Trained:
                 f"Run {self.record.run_id} answers by method '{self.record.method}' without a network, so there is nothing "
                 "to load. Take a run whose method trains or compresses one."
             )
-        return NetworkSolver.load(load_task(RunSpec(tuple(self.record.overrides), self.record.config)), folder)
+        solver = NetworkSolver.load(load_task(RunSpec(tuple(self.record.overrides), self.record.config)), folder)
+        if adapter is not None:
+            from benchmarks.models.lowrank.adapter_file import Adapter
+
+            Adapter.load(adapter).apply(solver.network)
+        return solver
+
+    def export_adapter(self, path: Path) -> str:
+        """Copies what the run's adapter trained to a file, and returns what it is and how it is used.
+
+        Raises BenchmarkError for a run without such a file.
+        """
+        from benchmarks.solver import ADAPTER, WEIGHTS
+
+        folder = self.folders[self.fold]
+        if not (folder / ADAPTER).is_file():
+            raise BenchmarkError(
+                f"Run {self.record.run_id} by method '{self.record.method}' keeps no adapter: it is no adapter, trained nothing, "
+                "or has updates that need more than their trained numbers. Methods lora, colora, ssf, small, bias_norm and "
+                "iss_delta keep one."
+            )
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            shutil.copyfile(folder / ADAPTER, partial)
+            partial.replace(path)
+        except OSError as error:
+            raise BenchmarkError(f"{path} cannot be written: {error}.") from error
+        finally:
+            partial.unlink(missing_ok=True)
+        size, whole = path.stat().st_size, (folder / WEIGHTS).stat().st_size
+        fold = f" --fold {self.fold}" if len(self.folders) > 1 else ""
+        return (
+            f"adapter of {size:,} bytes beside a base of {whole:,} in {path}, by {self.name}\n"
+            f"python -m benchmarks predict {self.record.base_run} INPUT OUTPUT --adapter {path}{fold}"
+        )
 
 
 def find(root: str, run: str, fold: str | None = None) -> Trained:

@@ -121,7 +121,10 @@ def _average(decay: float) -> Callable[[Any, Any, Any], None]:
 
 
 class Selection(lightning.Callback):
-    """Judges every epoch on validation: keeps the best weights, lowers the rate on a plateau, stops, saves, reports."""
+    """Judges every epoch on validation: keeps the best weights, lowers the rate on a plateau, stops, saves, reports.
+
+    Modules of the network with a method `after_step` are told after each step which share of all steps has been made.
+    """
 
     def __init__(self, judge: Callable[[nn.Module], float], direction: str, plan: dict[str, Any], history: History,
                  bar: Bar, checkpoints: Path | None, metric: str) -> None:  # fmt: skip
@@ -130,6 +133,8 @@ class Selection(lightning.Callback):
         self.checkpoints = checkpoints
         self.best = -math.inf
         self.waited = 0
+        self.steps = 0
+        self.follow_steps: list[Any] = []
         self.best_weights: dict[str, Tensor] = {}
         self.average: AveragedModel | None = None
         self.average_weights: dict[str, Tensor] | None = None
@@ -137,6 +142,7 @@ class Selection(lightning.Callback):
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         assert isinstance(pl_module, Training)
+        self.follow_steps = [module for module in pl_module.network.modules() if hasattr(module, "after_step")]
         if self.plan["ema_decay"] and self.average is None:
             self.average = AveragedModel(
                 pl_module.network, multi_avg_fn=_average(self.plan["ema_decay"]), use_buffers=True
@@ -147,6 +153,10 @@ class Selection(lightning.Callback):
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, Training)
+        if trainer.global_step > self.steps:  # gradients of several batches may make up one step
+            self.steps = trainer.global_step
+            for module in self.follow_steps:
+                module.after_step(self.steps / int(trainer.estimated_stepping_batches))
         if self.average is not None:
             self.average.update_parameters(pl_module.network)
         self.bar.advance()
@@ -229,10 +239,10 @@ def fit(network: nn.Module, task: Task, data: TrainingData, plan: dict[str, Any]
         judged: tuple[str, str] | None = None) -> History:  # fmt: skip
     """Trains `network` in place, leaving it in evaluation mode on the CPU with the weights of the best epoch.
 
-    `plan` holds the keys of settings.Trainer; `judge` gives the primary metric on validation, or what else `judged` says,
-    its name and its direction; `loss` is the task's where none is given. With a folder for
-    checkpoints, training that was cut off goes on from the last finished epoch, to the same result. `logs` is the folder of
-    `trainer.logger`.
+    `plan` holds the keys of settings.Trainer, and may end training after `max_steps`; `judge` gives the primary metric on
+    validation, or what else `judged` says, its name and its direction; `loss` is the task's where none is given. With a folder
+    for checkpoints, training that was cut off goes on from the last finished epoch, to the same result. `logs` is the folder
+    of `trainer.logger`.
     Raises NonFiniteLossError at the first loss that is not finite.
     """
     history = History()
@@ -265,6 +275,7 @@ def _fit(network: nn.Module, task: Task, loss: Loss, data: TrainingData, plan: d
         selection = Selection(judge, direction, plan, history, bar, checkpoints, name)
         trainer = lightning.Trainer(
             max_epochs=plan["max_epochs"],
+            max_steps=plan.get("max_steps", -1),
             accelerator=plan["accelerator"],
             devices=plan["devices"],
             strategy=plan["strategy"],
@@ -278,7 +289,7 @@ def _fit(network: nn.Module, task: Task, loss: Loss, data: TrainingData, plan: d
             enable_model_summary=False,
             use_distributed_sampler=False,
         )
-        bar.total = len(batches) * plan["max_epochs"]
+        bar.total = int(min(len(batches) * plan["max_epochs"], plan.get("max_steps", math.inf) * plan["accumulate"]))
         handler = signal.getsignal(signal.SIGINT)
         try:
             trainer.fit(module, batches, ckpt_path=last, weights_only=True)

@@ -123,16 +123,13 @@ class Bench:
     def fit(self, network: nn.Module, stage: str = "train", objective: Objective | None = None) -> None:
         from benchmarks.trainer import fit  # Lightning takes seconds to import, and loaded weights need no training
 
-        plan, loss, judged = dict(self.spec.config["trainer"]), None, None
+        plan, loss, judged = self.plan(stage), None, None
         judge: Callable[[nn.Module], float] = self.judge
         if objective is not None:
             plan |= objective.plan
             loss, judge, judged = objective.loss, self._mean(objective.loss), ("loss", "min")
         elif stage == "finetune":
-            changed = dict(self.spec.config["finetune"])
-            loss = self._imitation(changed.pop("distill"))
-            plan |= {key: value for key, value in changed.items() if value is not None}
-            plan["patience"] = changed["patience"]
+            loss = self._imitation(self.spec.config["finetune"]["distill"])
         name = stage if stage not in self.histories else f"{stage}-{len(self.histories)}"
         seed = int(canonical_hash([self.seed, name])[:8], 16)
         torch.manual_seed(seed)
@@ -150,6 +147,20 @@ class Bench:
             checkpoints=self.checkpoints / name,
             logs=self.logs / name,
         )
+
+    def plan(self, stage: str = "train") -> dict[str, Any]:
+        plan = dict(self.spec.config["trainer"])
+        if stage == "finetune":
+            changed = {key: value for key, value in self.spec.config["finetune"].items() if key != "distill"}
+            plan |= {key: value for key, value in changed.items() if value is not None}
+            plan["patience"] = changed["patience"]
+        return plan
+
+    @property
+    def device(self) -> torch.device:
+        wanted = self.spec.config["trainer"]["accelerator"]
+        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return torch.device("cpu") if wanted == "cpu" or found is None else found
 
     def _imitation(self, share: float) -> Callable[[nn.Module, Batch], Tensor] | None:
         """The task's loss with targets that are `share` the answers of the base; None for the data's alone."""

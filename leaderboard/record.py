@@ -112,12 +112,16 @@ class Memory(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Cost(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What the solver costs to ship, to run and to make. Parameters are unique storage; `parts` splits them by module."""
+    """What the solver costs to ship, to run and to make. Parameters are unique storage; `parts` splits them by module.
+
+    `bytes_adapter` is what is shipped to those who have the base.
+    """
 
     params_total: int | None = None
     params_trainable: int | None = None
     params_stored: int | None = None
     bytes_stored: int | None = None
+    bytes_adapter: int | None = None
     parts: dict[str, int] = {}
     flops: Flops | None = None
     latency_ms: list[Latency] = []

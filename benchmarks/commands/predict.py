@@ -21,6 +21,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("output", help="a file, or a folder such as out/")
     parser.add_argument("--store", default="results")
     parser.add_argument("--fold", help="whose network answers, where the run has several; the first one unless given")
+    parser.add_argument("--adapter", type=Path, help="a file by `export` of a run that began with this one, its base")
     options = parser.parse_args(argv)
     if not options.input.is_file():
         raise BenchmarkError(f"There is no file {options.input}. Type: python -m benchmarks predict RUN INPUT OUTPUT")
@@ -37,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
 
     from benchmarks.inference import answers
 
-    solver = trained.load()
+    solver = trained.load(options.adapter)
     raw, split = solver.task.read_input(options.input, solver.schema)
     if into:
         output = output / solver.task.answer_name(options.input)

@@ -16,7 +16,7 @@ from benchmarks.methods.bias_norm import freeze_matrices
 from benchmarks.methods.norms import freeze_all_but_norms
 from benchmarks.models.lowrank.spectrum import Pairs, singular_pairs
 from benchmarks.models.lowrank.surgery import conv_units, whole_linear_units
-from benchmarks.models.lowrank.update import Update, attach, merge_updates
+from benchmarks.models.lowrank.update import Layer, Update, attach, merge_updates
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,7 @@ class Attach(Adapt):
         return merge_updates(network)
 
     def _attach(self, network: nn.Module) -> None:
-        layers = whole_linear_units(network) | conv_units(network, getattr(network, "keep_dense", ()), every=True)
-        if not layers:
-            raise BenchmarkError(
-                f"The network has no linear layer or convolution that may be updated: {type(network).__name__}."
-            )
+        layers = layers_of(network)
         if self.vectors == "norms":
             freeze_all_but_norms(network)
         elif self.vectors:
@@ -58,6 +54,16 @@ class Attach(Adapt):
         else:
             network.requires_grad_(False)
         attach(layers, self.update)
+
+
+def layers_of(network: nn.Module) -> dict[str, Layer]:
+    """The layers that may be updated, by name; a network without any raises BenchmarkError."""
+    layers = whole_linear_units(network) | conv_units(network, getattr(network, "keep_dense", ()), every=True)
+    if not layers:
+        raise BenchmarkError(
+            f"The network has no linear layer or convolution that may be updated: {type(network).__name__}."
+        )
+    return layers
 
 
 def pairs_of(weight: Tensor) -> Pairs:

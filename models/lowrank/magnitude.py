@@ -28,6 +28,10 @@ class MagnitudeUpdate(LowRankUpdate):
         """The norms need the whole weight in any case."""
         return
 
+    def parts(self) -> None:
+        """The file knows no norms."""
+        return
+
 
 def _norms(matrix: torch.Tensor) -> torch.Tensor:
     """Of each row; 1 for rows of zeros."""

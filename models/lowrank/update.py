@@ -43,6 +43,10 @@ class Update(nn.Module, ABC):
         """The updated layer's answer without its weight ever being built, or None where building it costs less."""
         return None
 
+    def parts(self) -> dict[str, torch.Tensor] | None:
+        """What of an adapter's file makes the updated weight (see `adapter_file`), or None where none can."""
+        return None
+
     def built(self, weight: torch.Tensor) -> torch.Tensor:
         """The updated weight in the type of the weight itself, whatever the rest of the step is computed in."""
         if weight.is_meta:
@@ -117,6 +121,9 @@ class LowRankUpdate(FactoredUpdate):
 
     def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self.scale * self.up, self.down
+
+    def parts(self) -> dict[str, torch.Tensor] | None:
+        return dict(zip(("up", "down"), self.factors(), strict=True))
 
 
 def attach(layers: Mapping[str, Layer], make: Callable[[str, torch.Tensor], Update]) -> None:

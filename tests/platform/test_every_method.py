@@ -72,6 +72,10 @@ RANKS = {
 LARGE_ENOUGH = 100
 """Rows from which its tables are compressed, by methods that leave small ones alone."""
 
+OF_TINY = {"colora": ("method.share=0.5", "method.probe_steps=3", "method.images=2", "method.points=2"),
+           "iss_delta": ("method.share=0.5",)}  # fmt: skip
+"""What lets methods that spend a share of the parameters fit networks whose biases and norms alone have more than that."""
+
 PACKAGES = {"svd_bm3d": "bm3d"}
 """What a method needs of an extra: without it there is nothing to check."""
 PAIRS = [
@@ -139,7 +143,7 @@ def spec(task: str, method: str, *words: str) -> RunSpec:
     sizes = [f"method.{key}={value}" for key, value in tiny.items() if settings.get(key)]
     # A run without a network has no settings of a model.
     own = [word for word in SMALL[task] if settings["requires"] or not word.startswith("model.")]
-    return RunSpec.of([f"task={task}", *SHARED, *own, f"method={method}", *sizes, *words])
+    return RunSpec.of([f"task={task}", *SHARED, *own, f"method={method}", *sizes, *OF_TINY.get(method, ()), *words])
 
 
 def likewise(run: RunSpec, **changes: object) -> RunSpec:
