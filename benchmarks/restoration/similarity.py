@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.ndimage import correlate1d
 
 WINDOW, SIGMA = 11, 1.5
 PEAK = 255.0
@@ -25,7 +26,8 @@ def similarity(first: np.ndarray, second: np.ndarray) -> float:
     """
     if min(first.shape[:2]) < WINDOW:
         return float("nan")
-    return _mean_similarity(first, second, (0, 1))
+    reach = WINDOW // 2
+    return float(_of_windows(first, second, (0, 1))[reach:-reach, reach:-reach].mean())
 
 
 def volume_similarity(first: np.ndarray, second: np.ndarray) -> float:
@@ -33,25 +35,20 @@ def volume_similarity(first: np.ndarray, second: np.ndarray) -> float:
 
     A window of 11 mixes all three colours several times over, so that its values are far above those of `similarity`.
     """
-    reach = WINDOW // 2
-    first, second = (np.pad(image.astype(np.float64), reach, mode="edge") for image in (first, second))
-    return _mean_similarity(first, second, (0, 1, 2))
+    return float(_of_windows(first, second, (0, 1, 2)).mean())
 
 
-def _mean_similarity(first: np.ndarray, second: np.ndarray, axes: Sequence[int]) -> float:
+def _of_windows(first: np.ndarray, second: np.ndarray, axes: Sequence[int]) -> np.ndarray:
+    """SSIM of the window around every pixel; beyond the image its edges are repeated."""
     x, y = first.astype(np.float64), second.astype(np.float64)
     mean_x, mean_y = _smooth(x, axes), _smooth(y, axes)
     spread = _smooth(x * x, axes) - mean_x**2 + _smooth(y * y, axes) - mean_y**2
     shared = _smooth(x * y, axes) - mean_x * mean_y
     found = (2 * mean_x * mean_y + C1) * (2 * shared + C2)
-    return float((found / ((mean_x**2 + mean_y**2 + C1) * (spread + C2))).mean())
+    return found / ((mean_x**2 + mean_y**2 + C1) * (spread + C2))
 
 
 def _smooth(image: np.ndarray, axes: Sequence[int]) -> np.ndarray:
-    """Weighted means over windows that fit, which takes ten from each of the axes."""
     for axis in axes:
-        size = image.shape[axis] - WINDOW + 1
-        moved = np.moveaxis(image, axis, 0)
-        made = sum(weight * moved[start : start + size] for start, weight in enumerate(gaussian()))
-        image = np.moveaxis(np.asarray(made), 0, axis)
+        image = correlate1d(image, gaussian(), axis, mode="nearest")
     return image

@@ -59,6 +59,7 @@ class NAFNet(nn.Module):
     """
 
     keep_dense: ClassVar[tuple[str, ...]] = ()
+    decoder_parameters: ClassVar[tuple[str, ...]] = ("ups.*", "decoders.*", "ending.*")
 
     def __init__(
         self,

@@ -126,6 +126,7 @@ class Restormer(nn.Module):
     """
 
     keep_dense: ClassVar[tuple[str, ...]] = ()
+    decoder_parameters: ClassVar[tuple[str, ...]] = ("up*", "reduce_chan_*", "decoder_*", "refinement.*", "output.*")
 
     def __init__(
         self,
