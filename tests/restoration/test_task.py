@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -96,7 +97,8 @@ def test_a_large_image_is_answered_in_tiles_as_it_is_as_a_whole(monkeypatch: pyt
         assert kept.largest == 48 * 48
         assert float((tiles.restored(network, image) - whole).abs().max()) < 1e-5
         # Small images are seen together, but never more than so many pixels of them.
-        assert torch.equal(tiles.restored(kept, image[:, :, :40, :40].repeat(3, 1, 1, 1)), image[:, :, :40, :40].repeat(3, 1, 1, 1))
+        many = image[:, :, :40, :40].repeat(3, 1, 1, 1)
+        assert torch.equal(tiles.restored(kept, many), many)
         assert kept.largest == 48 * 48
 
 
@@ -104,7 +106,7 @@ def test_a_network_that_looks_at_means_of_the_image_leaves_no_seam() -> None:
     class Means(nn.Module):
         """Adds a fifth of the mean of what it sees, and keeps these means."""
 
-        seen: list[float] = []
+        seen: ClassVar[list[float]] = []
 
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             self.seen.append(float(image.mean()))
@@ -138,7 +140,16 @@ def test_the_base_is_pretrained_on_other_photographs_and_is_a_row_of_this_data_s
 
 
 def test_a_bare_key_is_a_setting_of_what_was_chosen() -> None:
-    words = ["task=restoration", "method=lora", "shots=8", "rank=2", "crop=32", "max_epochs=3", "seed=1", "data.every=4"]
+    words = [
+        "task=restoration",
+        "method=lora",
+        "shots=8",
+        "rank=2",
+        "crop=32",
+        "max_epochs=3",
+        "seed=1",
+        "data.every=4",
+    ]
     found = spelled_out(words)
     assert found[2:4] == ["data.shots=8", "method.rank=2"]
     # `crop` is one of the task and one of the data, `max_epochs` of training and of fine-tuning: they stay, to be refused.
@@ -225,7 +236,11 @@ def test_pictures_show_the_worst_square_of_images_from_the_worst_to_the_best() -
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"loss": "psmr"}, "'psnr'"), ({"crop": -1}, "task.crop=-1"), ({"pretraining": "all"}, "fixed, none, prod, single")],
+    [
+        ({"loss": "psmr"}, "'psnr'"),
+        ({"crop": -1}, "task.crop=-1"),
+        ({"pretraining": "all"}, "fixed, none, prod, single"),
+    ],
 )
 def test_settings_that_cannot_work_are_named(settings: dict, message: str) -> None:
     with pytest.raises(BenchmarkError, match=message):
