@@ -103,9 +103,14 @@ class Restoration(Task):
     def pictures(
         self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path
     ) -> Mapping[str, Sequence[int] | np.ndarray]:
-        """Squares of four images as they were seen, restored and clean, and where the errors are."""
+        """Squares of four images as they were seen, restored and clean, and the ranks of layers where they differ."""
         from benchmarks.restoration.pictures import draw
 
+        network = getattr(solver, "network", None)
+        if "plan" in (adapted := getattr(network, "adapted", {})):
+            from benchmarks.restoration.plan_picture import draw_plan
+
+            draw_plan(adapted, cast(nn.Module, network), folder / "ranks.png")
         return draw(fold, samples, folder)
 
     def read_input(self, path: Path, schema: Mapping[str, Any]) -> tuple[Any, Split]:
