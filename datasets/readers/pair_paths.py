@@ -40,7 +40,7 @@ class PairFiles(contextlib.AbstractContextManager["PairFiles"]):
     """
 
     def __init__(self, files: Mapping[str, Path], image: str, clean: str) -> None:
-        self.image, self.clean = image, clean
+        self.image, self.clean, self.pattern = image, clean, matching(image)
         names, wanted = set(BRACES.findall(image)), set(BRACES.findall(clean))
         if absent := sorted(wanted - names):
             raise BenchmarkError(f"data.clean={clean} has {{{absent[0]}}}, which data.image={image} has not.")
@@ -79,39 +79,36 @@ class PairFiles(contextlib.AbstractContextManager["PairFiles"]):
         near = self.by_name.get(end.rpartition("/")[2], [])
         return next((self.lower[lower] for lower in near if lower == end or lower.endswith("/" + end)), None)
 
-    def pairs(self, kinds: Sequence[str]) -> list[Pair]:
-        """All pairs in the order of their paths; raises BenchmarkError for none, and for an image without its partner."""
-        pattern = matching(self.image)
+    def pairs(self, kinds: Sequence[str], skip: Sequence[str]) -> list[Pair]:
+        """All pairs in the order of their paths; raises BenchmarkError for none, and for an image without its partner.
+
+        `skip` are names of images that are known to have none.
+        """
         found = []
         for lower, path in sorted(self.lower.items()):
-            match = pattern.fullmatch(path)
-            if not match or (kinds and match["kind"] not in kinds):
+            match = self.pattern.fullmatch(path)
+            if not match or (kinds and match["kind"] not in kinds) or path.rpartition("/")[2] in skip:
                 continue
-            groups = match.groupdict()
-            start = groups.pop("start") or ""
-            partner = start + filled(self.clean, groups)
+            partner = (match["start"] or "") + filled(self.clean, match.groupdict())
             if partner.lower() == lower:
                 continue
             if partner.lower() not in self.lower:
-                raise BenchmarkError(f"{path} has no partner {partner}. Add it, or take the image out.")
-            name = path.removeprefix(start)
-            found.append(
-                Pair(
-                    name,
-                    (groups.get("scene") or name).rstrip("_"),  # one scene of PolyU is spelled in two ways
-                    groups.get("part", ""),
-                    groups.get("kind", ""),
-                    path,
-                    self.lower[partner.lower()],
-                )
-            )
+                raise BenchmarkError(f"{path} has no partner {partner}. Add it, or take the image out (data.skip).")
+            found.append(self.pair(path, self.lower[partner.lower()]))
         if not found:
             some = ", ".join(list(self.places)[:3]) or "no file"
-            raise BenchmarkError(
-                f"No path ends as data.image={self.image} says" + (f" with {', '.join(kinds)}" if kinds else "") + f"; "
-                f"there are {len(self.places)} files: {some}."
-            )
+            wanted = f"data.image={self.image}" + (f" data.kinds={', '.join(kinds)}" if kinds else "")
+            raise BenchmarkError(f"No path ends as {wanted} says; there are {len(self.places)} files: {some}.")
         return found
+
+    def pair(self, image: str, clean: str) -> Pair:
+        """A pair by its two paths, with what the template says of the first; one that says nothing is a unit of its own."""
+        match = self.pattern.fullmatch(image)
+        groups = match.groupdict() if match else {}
+        name = image.removeprefix(groups.get("start") or "")
+        # One scene of PolyU is spelled in two ways, with and without a line at its end.
+        unit = (groups.get("scene") or name).rstrip("_")
+        return Pair(name, unit, groups.get("part", ""), groups.get("kind", ""), image, clean)
 
 
 def matching(template: str) -> re.Pattern[str]:
@@ -131,39 +128,39 @@ def filled(template: str, groups: Mapping[str, str]) -> str:
     return BRACES.sub(lambda brace: groups[brace[1]], template)
 
 
-def listed_parts(files: PairFiles, pairs: Sequence[Pair], lists: str, columns: str) -> Pools:
-    """Pairs for training and test by two text files, `TRAIN, TEST`, whose lines name the paths of a pair.
+def listed_parts(files: PairFiles, lists: Sequence[str], columns: str) -> Pools:
+    """Pairs for training and test by two text files, whose lines name the paths of a pair by their ends.
 
-    `columns` says what the columns are, such as `clean image`; others than `image` are not read.
+    `columns` says what a line has, such as `clean image`. Raises BenchmarkError for a path that is not there.
     """
-    names, order = [name.strip() for name in lists.split(",")], columns.split()
-    if len(names) != 2 or "image" not in order:
+    order = columns.split()
+    if len(lists) != 2 or not {"image", "clean"} <= set(order):
         raise BenchmarkError(
-            f"data.lists={lists} data.columns={columns} is not valid: two lists, TRAIN and TEST, and columns of which one is "
-            "image."
+            f"data.lists={', '.join(lists)} data.columns={columns} is not valid: two lists, of training and of test, and columns "
+            "of which one is image and one clean."
         )
-    column = order.index("image")
-    by_end = {pair.image.lower(): pair for pair in pairs}
-    parts: list[list[Pair]] = []
-    for name in names:
-        place = files.ending(name)
-        if place is None:
-            raise BenchmarkError(f"There is no {name}, which data.lists names.")
-        source = files.read(place)
-        text = (source if isinstance(source, bytes) else source.read_bytes()).decode("utf-8-sig")
-        chosen = []
-        for number, line in enumerate(text.splitlines(), 1):
-            words = line.split()
-            if not words:
-                continue
-            path = files.ending(words[column]) if len(words) > column else None
-            if path is None or path.lower() not in by_end:
-                raise BenchmarkError(f"{name}, line {number}: '{line}' names no pair that is there.")
-            chosen.append(by_end[path.lower()])
-        parts.append(chosen)
+    parts = [_listed(files, name, order) for name in lists]
     if common := {pair.image for pair in parts[0]} & {pair.image for pair in parts[1]}:
-        raise BenchmarkError(f"{min(common)} is in both lists, {names[0]} and {names[1]}; parts must be disjoint.")
+        raise BenchmarkError(f"{min(common)} is in both lists, {' and '.join(lists)}; parts must be disjoint.")
     return parts[0], [], parts[1]
+
+
+def _listed(files: PairFiles, name: str, columns: Sequence[str]) -> list[Pair]:
+    place = files.ending(name)
+    if place is None:
+        raise BenchmarkError(f"There is no {name}, which data.lists names.")
+    source = files.read(place)
+    text = (source if isinstance(source, bytes) else source.read_bytes()).decode("utf-8-sig", "replace")
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = dict(zip(columns, line.split(), strict=False))
+        if not words:
+            continue
+        paths = {column: files.ending(words.get(column, "")) for column in ("image", "clean")}
+        if missing := [column for column, path in paths.items() if path is None]:
+            raise BenchmarkError(f"{name}, line {number}: the {missing[0]} of '{line}' is not there.")
+        found.append(files.pair(str(paths["image"]), str(paths["clean"])))
+    return found
 
 
 def dealt(

@@ -22,6 +22,7 @@ def read(
     condition: str = "degraded", kinds: str = "", train: str = "", val: str = "", test: str = "", lists: str = "",
     columns: str = "", train_units: int = 0, test_units: int = 0, val_units: int = 1, val_pairs: int = 32, split_seed: int = 7,
     shots: int = 0, seed: int = 0, crop: int = 0, every: int = 1, tile: int = 0, tiles: int = 1, blocks: str = "",
+    skip: str = "",
 ) -> tuple[Fold, ...]:  # fmt: skip
     """One fold; columns `image` (degraded) and `clean`, both uint8 [n, h, w, 3]; units are scenes, conditions degradations.
 
@@ -30,10 +31,10 @@ def read(
     `kinds`, and `condition` is a name or `{kind}`.
 
     Which pairs train and which are tested is told by one of these: `{part}`, of which `train`, `val` and `test` are the values
-    (several are separated by commas); `lists`, two text files of the paths of pairs, of whose `columns` one is `image`;
-    `train_units`, the first so many of the units in an order that is drawn by `split_seed`; `test_units`, the last so many by
-    name. Both of the last two may also choose within what the first two have left. `blocks` are two MATLAB files of test
-    images and their partners, [images, blocks, h, w, 3].
+    (several are separated by commas); `lists`, two text files of training and of test, whose lines name the paths of a pair
+    in `columns`; `train_units`, the first so many of the units in an order that is drawn by `split_seed`; `test_units`, the last
+    so many by name. `train_units` may also choose within what `{part}` or `lists` have for training. `blocks` are two MATLAB
+    files of test images and their partners, [images, blocks, h, w, 3]. `skip` names images that are known to have no partner.
 
     Of what trains, `val_units` units are validation, and no more than `val_pairs` pairs. `shots` are how many of the other pairs
     are seen, drawn by `seed`, smaller draws being parts of larger ones; 0 are all. Each is cut to `tiles` squares of `tile`
@@ -41,7 +42,7 @@ def read(
     0 leaves them whole, and of test only every `every`-th pair is taken.
 
     Gray images become three equal colours, transparency is ignored, 16 bits become 8. Raises BenchmarkError for a pair without
-    partner or of two sizes, images that are smaller than 16 pixels or unlike the others of their part, and a split that is empty.
+    partner or of two sizes, images that are smaller than 16 pixels or unlike the others of their part, and a part without any.
     """
     if (
         min(shots, seed, crop, tile, train_units, test_units, split_seed) < 0
@@ -52,9 +53,11 @@ def read(
             "data.every, data.tiles, data.val_units and data.val_pairs are 1 or more."
         )
     with PairFiles(files, image, clean) as found:
-        pairs = found.pairs(_names(kinds))
         parts = {"train": _names(train), "val": _names(val), "test": _names(test)}
-        pools = listed_parts(found, pairs, lists, columns) if lists else by_part(pairs, parts, bool(blocks))
+        if lists:
+            pools = listed_parts(found, _names(lists), columns)
+        else:
+            pools = by_part(found.pairs(_names(kinds), _names(skip)), parts, bool(blocks))
         training, judged, tested = dealt(*pools, train_units, test_units, val_units, split_seed)
         seen = drawn(training, shots, seed)
         whole = Cut(crop)
