@@ -195,7 +195,7 @@ def test_a_prediction_is_made_by_the_fold_that_is_named(command: Command, tmp_pa
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (("latest", "network.pt"), "must end in .pt2 or .onnx"),
+        (("latest", "network.pt"), "must end in .pt2, .onnx or .safetensors"),
         (("latest", "nowhere/network.pt2"), "in a folder that exists"),
         (("nope", "network.pt2"), "nope"),
         (("latest", "network.pt2", "--fold", "coridor"), "Did you mean 'corridor'?"),

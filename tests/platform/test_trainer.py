@@ -66,7 +66,7 @@ def plan(**changes: object) -> dict[str, Any]:
     settings = dataclasses.asdict(Trainer())
     plain = {key: value.value if isinstance(value, Enum) else value for key, value in settings.items()}
     quiet = {"progress": False, "accelerator": "cpu", "max_epochs": 3, "batch_size": 16, "learning_rate": 0.01}
-    assert changes.keys() <= plain.keys()
+    assert changes.keys() <= plain.keys() | {"max_steps"}
     return plain | quiet | changes
 
 
@@ -365,6 +365,37 @@ def test_a_logger_gets_every_epoch(tmp_path: Path) -> None:
     fit(line(), Line(), points(), plan(logger="csv"), seed=0, judge=rising(), title="", logs=tmp_path)
     (metrics,) = tmp_path.rglob("metrics.csv")
     assert len(metrics.read_text().splitlines()) == 1 + 3
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [(1, 1), (5, 2), (8, 2)])
+def test_training_ends_after_so_many_steps_and_is_judged_then(steps: int, epochs: int) -> None:
+    network = line()
+    changes = {"max_steps": steps, "max_epochs": epochs, "validate_every": epochs, "batch_size": N // 4}
+    history = train(network, rising(), **changes)
+    assert [row["step"] for row in history.rows] == [steps]
+    assert history.epochs == epochs
+    assert not torch.equal(network.weight, line().weight)
+
+
+class Follower(nn.Module):
+    """A layer that writes down what it is told after each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.told = line(), []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x)
+
+    def after_step(self, progress: float) -> None:
+        self.told.append((progress, float(self.inner.weight.detach().sum())))
+
+
+def test_modules_are_told_after_each_step_how_far_training_is() -> None:
+    network = Follower()
+    train(network, rising(), max_epochs=2, batch_size=N // 4, accumulate=2)
+    assert [progress for progress, _ in network.told] == [0.25, 0.5, 0.75, 1.0]
+    assert len({weight for _, weight in network.told}) == 4
 
 
 @pytest.mark.parametrize("name", ["mlflow", "wandb"])
