@@ -6,11 +6,13 @@ Park, Kim and Chun, Contribution-based Low-Rank Adaptation with Pre-training Mod
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from msgspec import Meta
 from torch import nn
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.method import Train, Workbench
+from benchmarks.method import Objective, Train, Workbench
 from benchmarks.solver import NetworkSolver, Solver
 
 
@@ -18,8 +20,12 @@ from benchmarks.solver import NetworkSolver, Solver
 class Prod(Train):
     """Where the data are PROD's the network is trained on them; elsewhere it is the base that was (zero-shot).
 
-    Which degradations it has seen is `data.degradations` where it is trained, and `task.pretraining` where it is used.
+    Which degradations it has seen is `data.degradations` where it is trained, and `task.pretraining` where it is used. It is
+    trained as `trainer` says, but for `epochs` of `batch_size`, and the best of them is that of the lowest loss on validation.
     """
+
+    epochs: Annotated[int, Meta(ge=1)] = 3
+    batch_size: Annotated[int, Meta(ge=1)] | None = None
 
     def build(self, bench: Workbench) -> nn.Module:
         asked = getattr(bench.task, "pretraining", None)
@@ -33,5 +39,7 @@ class Prod(Train):
     def produce(self, bench: Workbench) -> Solver:
         network = bench.pretrained()
         if network is None and "degradations" in bench.data.schema:
-            return super().produce(bench)
+            network = self.build(bench)
+            plan = {"max_epochs": self.epochs} | ({} if self.batch_size is None else {"batch_size": self.batch_size})
+            bench.fit(network, "train", Objective(bench.task.loss, plan))
         return NetworkSolver(bench.task, bench.base() if network is None else network, bench.data.schema)

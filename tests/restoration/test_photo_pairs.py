@@ -397,7 +397,7 @@ def psnr(split: Split) -> np.ndarray:
 
 def test_polyu_is_split_by_scene_and_as_noisy_as_is_known(mirror: Path) -> None:
     """The figures of the files when OpenCV decodes them; Pillow's are the same to a thousandth of a dB."""
-    parts = parts_of(open_bundle("polyu", progress=False).folds[0])
+    parts = parts_of(open_bundle("polyu", {"shots": 0, "crop": 0}, progress=False).folds[0])
     found = np.concatenate([psnr(part) for part in parts])
     assert len(found) == 100
     assert found.mean() == pytest.approx(35.969, abs=2e-3)
@@ -421,7 +421,8 @@ def test_the_short_protocol_of_polyu_has_27_squares(mirror: Path) -> None:
 
 
 def test_cc15_is_tested_and_polyu_trains(mirror: Path) -> None:
-    fold, polyu = (open_bundle(name, progress=False).folds[0] for name in ("cc15", "polyu"))
+    whole = {"shots": 0, "crop": 0}
+    fold, polyu = (open_bundle(name, whole, progress=False).folds[0] for name in ("cc15", "polyu"))
     assert psnr(fold.test).mean() == pytest.approx(33.414, abs=2e-3)
     assert len(fold.test) == 15
     for name in ("train", "val"):

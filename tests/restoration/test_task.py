@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from benchmarks import scoring
 from benchmarks.datasets.open import open_bundle
 from benchmarks.errors import BenchmarkError
 from benchmarks.inference import collect
@@ -26,8 +27,14 @@ from benchmarks.solver import NetworkSolver
 from benchmarks.spec import RunSpec
 
 TINY = ("task=restoration", "scale=smoke", "data.samples=24", "data.patch=16", "data.val_samples=4", "trainer.progress=false",
-        "trainer.threads=1", "trainer.max_epochs=1", "profile=none")  # fmt: skip
+        "trainer.threads=1", "profile=none")  # fmt: skip
 NETWORK = ("model.width=8",)
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals have tests of their own."""
+    monkeypatch.setattr(scoring, "RESAMPLES", 20)
 
 
 class Kept(nn.Module):
