@@ -158,6 +158,17 @@ def test_gradients_reach_every_parameter(name: str) -> None:
     assert silent == []
 
 
+@pytest.mark.parametrize("name", LITTLE)
+@torch.no_grad()
+def test_networks_can_be_exported_for_any_number_of_images(name: str) -> None:
+    network = build(name, **LITTLE[name]).eval()
+    sizes = ({0: torch.export.Dim("batch", min=1)},)
+    program = torch.export.export(network, (torch.rand(2, 3, 16, 16),), dynamic_shapes=sizes, strict=True).module()
+    for number in (1, 3):
+        image = torch.rand(number, 3, 16, 16)
+        torch.testing.assert_close(program(image), network(image), rtol=0, atol=1e-5)
+
+
 def test_a_fresh_block_is_the_identity() -> None:
     features = torch.randn(2, 6, 5, 7)
     assert torch.equal(NAFBlock(6)(features), features)
