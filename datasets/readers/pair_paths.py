@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -174,11 +174,12 @@ def dealt(
     units = sorted({pair.unit for pair in train})
     order = [units[number] for number in np.random.default_rng(seed).permutation(len(units))]
     if test_units and not test:
-        order = [unit for unit in order if unit not in units[-test_units:]]
-        test = [pair for pair in train if pair.unit in units[-test_units:]]
+        tested = set(units[-test_units:])
+        order = [unit for unit in order if unit not in tested]
+        test = _of(train, tested)
     if train_units:
         order, rest = order[:train_units], order[train_units:]
-        test = test or [pair for pair in train if pair.unit in rest]
+        test = test or _of(train, rest)
     if not val:
         if len(order) <= val_units:
             raise BenchmarkError(
@@ -186,9 +187,14 @@ def dealt(
                 "be left."
             )
         order, held = order[:-val_units], order[-val_units:]
-        val = [pair for pair in train if pair.unit in held]
-    training = [pair for pair in train if pair.unit in order]
+        val = _of(train, held)
+    training = _of(train, order)
     sets = [{pair.unit for pair in part} for part in (training, val, test)]
     if common := (sets[0] & sets[1]) | (sets[0] & sets[2]) | (sets[1] & sets[2]):
         raise BenchmarkError(f"Unit '{min(common)}' is in two parts; parts must be disjoint.")
     return training, val, test
+
+
+def _of(pairs: Sequence[Pair], units: Iterable[str]) -> list[Pair]:
+    chosen = set(units)
+    return [pair for pair in pairs if pair.unit in chosen]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from benchmarks.datasets.bundle import Fold, Split, TrainingData
 from benchmarks.datasets.readers.pair_paths import Pair, PairFiles, dealt, listed_parts
 from benchmarks.datasets.readers.pair_pixels import Cut, blocks_split, pair_split
 from benchmarks.errors import BenchmarkError
+
+T = TypeVar("T")
 
 VERSION = 1
 DRAWN = 100
@@ -98,8 +101,8 @@ def by_part(
     return chosen["train"], chosen["val"], [] if elsewhere else chosen["test"]
 
 
-def drawn(pairs: list[Pair], shots: int, seed: int) -> list[Pair]:
-    """So many pairs by `seed`, in the order of their names; raises BenchmarkError where there are fewer."""
+def drawn(pairs: list[T], shots: int, seed: int) -> list[T]:
+    """So many pairs by `seed`, in the order in which they stand; raises BenchmarkError where there are fewer."""
     if shots > len(pairs):
         raise BenchmarkError(
             f"data.shots={shots} is more than the {len(pairs)} pairs for training. Type data.shots=0 for all of them."
