@@ -25,6 +25,7 @@ from benchmarks.datasets.open import open_bundle
 from benchmarks.leaderboard.record import decode, encode
 from benchmarks.leaderboard.store import Store
 from benchmarks.leaderboard.worst import WORST, read_worst
+from benchmarks.short_keys import spelled_out
 from benchmarks.spec import RunSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -496,7 +497,7 @@ def readme_commands() -> list[list[str]]:
 @pytest.mark.parametrize("words", readme_commands(), ids=" ".join)
 def test_the_readmes_commands_are_understood(words: list[str], trained: Path, folder: Path) -> None:
     if any("=" in word for word in words):
-        typed = [word for word in words if "=" in word]
+        typed = spelled_out([word for word in words if "=" in word])
         for point in expand(typed) if words[0] in ("-m", "tune") else [typed]:
             assert f"task={RunSpec.of(point).task}" == point[0] or point[0].startswith("experiment=")
         return
