@@ -30,6 +30,7 @@ python -m benchmarks task=T method=M [model=N] [data=D] [scale=smoke|small|paper
     python -m benchmarks task=ctr method=afm method.rank=8 seed=1
     python -m benchmarks -m task=ctr method=svd,afm seed=0,1,2        a sweep; hydra/launcher=joblib runs it in parallel
 
+  shots=16                 training samples that a run sees, drawn by its seed; all unless given
   weights=published|ID|PATH    start from published weights (of this data set, or of data set ID) or a file, untrained
   store=results            where records are kept: a folder or an fsspec URL
   profile=none|fast|full   sizes and latency (fast), also peak memory in a fresh process (full)

@@ -86,13 +86,15 @@ class Canvas:
         for (x, y), words, size, colour, anchor in other._texts:
             self.text((x + place[0], y + place[1]), words, size, colour, anchor)
 
-    def save(self, path: Path) -> None:
-        """Writes a PNG file of 256 colours, which lines on a plain background do not exceed to the eye."""
+    def save(self, path: Path, *, colours: int | None = 256) -> None:
+        """Writes a PNG file of 256 colours, which lines on a plain background do not exceed to the eye; None leaves all."""
         image = self._image.reduce(FINE)
         draw = ImageDraw.Draw(image)
         for place, words, size, colour, anchor in self._texts:
             draw.text(place, words, fill=colour, font=_font(size), anchor=anchor)
-        image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path)
+        if colours is not None:
+            image = image.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        image.save(path)
 
 
 def tint(colour: str, opacity: float) -> str:

@@ -50,9 +50,10 @@ def register() -> None:
     for card_id in cards():
         store.store(group="data", name=card_id, node={"id": card_id, **load_card(card_id).options})
     for task in registry.entries("task").values():
-        _default(store, "model", task.name, task.header("models"))
+        models = task.header("models")
         for scale, card_id in task.header("data", {}).items():
             _default(store, "data", f"{task.name}_{scale}", card_id)
+            _default(store, "model", f"{task.name}_{scale}", models[scale] if isinstance(models, dict) else models)
     for group in registry.GROUPS:
         for entry in registry.entries(group).values():
             if not entry.builtin:

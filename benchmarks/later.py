@@ -6,6 +6,7 @@ from typing import Any
 
 LATER: dict[str, Any] = {
     "shots": None,
+    "trainer.beta2": 0.999,
     "trainer.step_factor": 0.1,
     "trainer.tables": "dense",
     "trainer.table_learning_rate": 1e-2,

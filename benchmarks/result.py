@@ -24,7 +24,10 @@ def announce(text: str, *, error: bool = False) -> None:
 
 
 def show(spec: RunSpec, rows: Mapping[str, Record], store: Store) -> None:
-    """Prints the table on standard output and brings the report up to date."""
+    """Prints the table on standard output and brings the report up to date.
+
+    What was judged on another data set, as a base that was pretrained there, is no row of this table.
+    """
     console = Console(width=None if sys.stdout.isatty() else 200)
     reported = [
         row
@@ -32,7 +35,8 @@ def show(spec: RunSpec, rows: Mapping[str, Record], store: Store) -> None:
         if spec.card.id in (row.dataset, *row.shown_with)
         and (row.model == spec.model if row.model is not None else row.method == spec.method)
     ]
-    roles = {("this run" if role == "result" else role): record for role, record in rows.items()}
+    alike = {role: record for role, record in rows.items() if record.dataset == spec.card.id}
+    roles = {("this run" if role == "result" else role): record for role, record in alike.items()}
     console.print(result_table(list(roles.items()), reported=reported))
     for note in dict.fromkeys(note for record in rows.values() for note in record.notes):
         announce(f"note: {note}")

@@ -93,9 +93,10 @@ class Protocol(Enum):
 class Trainer:
     """How gradient methods are trained. The learning rate falls tenfold at each epoch without a gain (plateau), by
     `step_factor` in `milestones` (step), along a half cosine or one cycle, or as (1 - t)^0.9 (polynomial); `patience` epochs
-    without a gain of `min_delta` end the run. Validation follows every `validate_every` epochs, and the last one, in the
-    precision of training. `tables=rowwise_adagrad` trains tables by the rows that a batch touches, with one number of state
-    a row. `workers` processes make batches ahead where a sample is read or computed when it is asked for."""
+    without a gain of `min_delta` end the run. `beta2` is the decay of Adam's mean of squared gradients. Validation follows
+    every `validate_every` epochs, and the last one, in the precision of training. `tables=rowwise_adagrad` trains tables by
+    the rows that a batch touches, with one number of state a row. `workers` processes make batches ahead where a sample is
+    read or computed when it is asked for."""
 
     max_epochs: int = 100
     batch_size: int = 4096
@@ -103,6 +104,7 @@ class Trainer:
     tables: Tables = Tables.dense
     table_learning_rate: float = 1e-2
     learning_rate: float = 1e-3
+    beta2: float = 0.999
     weight_decay: float = 0.0
     schedule: Schedule = Schedule.none
     warmup_epochs: float = 0.0
@@ -197,6 +199,7 @@ RANGES = {
     "trainer.max_epochs": Range(0),
     "trainer.batch_size": Range(1),
     "trainer.learning_rate": Range(0, open=True),
+    "trainer.beta2": Range(0, 1, open=True),
     "trainer.weight_decay": Range(0),
     "trainer.table_learning_rate": Range(0, open=True),
     "trainer.warmup_epochs": Range(0),

@@ -29,7 +29,7 @@ class Solver(ABC):
 
     @abstractmethod
     def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Outputs by name, one row a sample."""
+        """Outputs by name, one row a sample: gray levels as uint8, all other numbers as float32."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -54,7 +54,10 @@ class NetworkSolver(Solver):
     @torch.inference_mode()
     def predict(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         outputs = self.task.predict(self.network, tensors(batch, self.device))
-        return {name: output.float().cpu().numpy() for name, output in outputs.items()}
+        return {
+            name: (output if output.dtype == torch.uint8 else output.float()).cpu().numpy()
+            for name, output in outputs.items()
+        }
 
     def to(self, device: torch.device) -> None:
         """Moves the network; one without parameters stays, since it is mostly a rule that libraries for the CPU carry out."""

@@ -186,11 +186,15 @@ class RunSpec:
     @cached_property
     def key(self) -> str:
         """Identifies the run in a store: equal commands have equal keys."""
-        parts = [self.config_hash, self.data_fingerprint, self.seed]
-        if any(change.startswith("data=") for change in self._declared().get("base", [])) and self.uses_network:
-            # Other data than this run's have trained its base.
-            parts += {self.base().data_fingerprint} - {self.data_fingerprint}
-        return canonical_hash(parts)[:24]
+        return canonical_hash([self.config_hash, self.data_fingerprint, self.seed, *self._trained_elsewhere()])[:24]
+
+    def _trained_elsewhere(self) -> list[str]:
+        """Fingerprints of other data than this run's on which its base, or the base of that one, was trained."""
+        companions = registry.entry("task", self.task).header("companions", {}).values()
+        if not self.uses_network or not any("data=" in str(roles.get("base")) for roles in companions):
+            return []
+        base = self.base()
+        return sorted({base.data_fingerprint, base.base().data_fingerprint} - {self.data_fingerprint})
 
     @property
     def uses_network(self) -> bool:
@@ -218,8 +222,10 @@ class RunSpec:
         return {role: spec for role, spec in specs.items() if spec.key != self.key}
 
     def _declared(self) -> dict[str, list[str]]:
-        """The task's companions for this kind of method: by role, what to change in the command, where it matters by scale."""
-        declared = registry.entry("task", self.task).header("companions", {}).get(self.kind, {})
+        """The task's companions for this method or, where it names none, this kind of method: by role, what to change in the
+        command, where it matters by scale."""
+        companions = registry.entry("task", self.task).header("companions", {})
+        declared = companions.get(self.method, companions.get(self.kind, {}))
         return {
             role: changes[self.scale] if isinstance(changes, dict) else changes for role, changes in declared.items()
         }

@@ -91,7 +91,7 @@ class Training(lightning.LightningModule):
             optimizer = torch.optim.SGD(groups, rate, momentum=0.9, nesterov=True, weight_decay=decay)
         else:
             kind = torch.optim.AdamW if plan["optimizer"] == "adamw" else torch.optim.Adam
-            optimizer = kind(groups, rate, weight_decay=decay, **fused)
+            optimizer = kind(groups, rate, betas=(0.9, plan["beta2"]), weight_decay=decay, **fused)
         if rows:
             by_rows = RowwiseAdagrad(rows, plan["table_learning_rate"], weight_decay=self.table_decay)
             optimizer = Together(optimizer, by_rows) if parameters else by_rows

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.datasets.bundle import Columns, Split
 from benchmarks.datasets.rasters import opened
-from benchmarks.datasets.tiling import tile_starts
+from benchmarks.datasets.tiling import tile_starts, tile_weights
 from benchmarks.hsi_restoration.surveyed import Survey, read_window
 
 SIDE, OVERLAP = 256, 32
@@ -100,7 +100,7 @@ def blended(tiles: np.ndarray, places: np.ndarray, shape: tuple[int, int], overl
     image, total = np.zeros((tiles.shape[1], *shape), np.float32), np.zeros(shape, np.float32)
     for tile, place in zip(tiles, places.astype(int).tolist(), strict=True):
         down, across = (
-            _weights(*each, overlap) for each in zip(place, side, shape, strict=True)
+            tile_weights(*each, overlap) for each in zip(place, side, shape, strict=True)
         )  # fmt: skip
         weight = down[:, None] * across
         where = np.s_[place[0] : place[0] + side[0], place[1] : place[1] + side[1]]
@@ -109,15 +109,3 @@ def blended(tiles: np.ndarray, places: np.ndarray, shape: tuple[int, int], overl
     for rows in range(0, shape[0], SIDE):  # no second image for a division
         image[:, rows : rows + SIDE] /= np.maximum(total[rows : rows + SIDE], np.finfo(np.float32).tiny)
     return image
-
-
-def _weights(start: int, side: int, size: int, overlap: int) -> np.ndarray:
-    """Of the pixels of a tile along one axis, [side]."""
-    ramp = np.sin(np.pi / 2 * (np.arange(side, dtype=np.float32) + 0.5) / overlap) ** 2
-    ramp[min(overlap, side) :] = 1
-    made = np.ones(side, np.float32)
-    if start > 0:
-        made *= ramp
-    if start + side < size:
-        made *= ramp[::-1]
-    return made

@@ -16,13 +16,14 @@ from benchmarks.methods.bias_norm import freeze_matrices
 from benchmarks.methods.norms import freeze_all_but_norms
 from benchmarks.models.lowrank.spectrum import Pairs, singular_pairs
 from benchmarks.models.lowrank.surgery import conv_units, whole_linear_units
-from benchmarks.models.lowrank.update import Layer, Update, attach, merge_updates
+from benchmarks.models.lowrank.update import Layer, RankError, Update, attach, merge_updates
 
 
 @dataclass(frozen=True)
 class Attach(Adapt):
     """Attaches an update to every layer that may be compressed, and to convolutions with groups, and merges it afterwards.
 
+    A layer whose matrix has no rank above that of the update, as one with three channels at its end, trains as a whole.
     With `vectors`, biases, norms and other vectors of the network train as well (see `bias_norm`), or its layer and group
     norms alone (see `norms`). Batch normalisation gathers new statistics in either case, as it does wherever a network is
     trained.
@@ -39,13 +40,15 @@ class Attach(Adapt):
         self._attach(bench.fresh().to("meta"))
 
     def adapt(self, network: nn.Module, bench: Workbench) -> nn.Module:
-        self._attach(network)
+        if whole := self._attach(network):
+            bench.note(f"Layers of too low a rank for an update train as a whole: {', '.join(whole)}.")
         return network
 
     def merged(self, network: nn.Module) -> nn.Module:
         return merge_updates(network)
 
-    def _attach(self, network: nn.Module) -> None:
+    def _attach(self, network: nn.Module) -> list[str]:
+        """And the names of layers that train as a whole; raises BenchmarkError where that would be all of them."""
         layers = layers_of(network)
         if self.vectors == "norms":
             freeze_all_but_norms(network)
@@ -53,7 +56,19 @@ class Attach(Adapt):
             freeze_matrices(network)
         else:
             network.requires_grad_(False)
-        attach(layers, self.update)
+        made: dict[str, Update] = {}
+        small: dict[str, RankError] = {}
+        for name, layer in layers.items():
+            try:
+                made[name] = self.update(name, layer.weight.detach())
+            except RankError as error:
+                small[name] = error
+        if not made:
+            raise next(iter(small.values()))
+        attach({name: layers[name] for name in made}, lambda name, _: made[name])
+        for name in small:
+            layers[name].weight.requires_grad_(True)
+        return list(small)
 
 
 def layers_of(network: nn.Module) -> dict[str, Layer]:

@@ -25,14 +25,15 @@ class SSF(Attach):
     def update(self, name: str, weight: Tensor) -> Update:
         return ScaleUpdate(weight)
 
-    def _attach(self, network: nn.Module) -> None:
+    def _attach(self, network: nn.Module) -> list[str]:
         layers = layers_of(network)
-        super()._attach(network)
+        whole = super()._attach(network)
         for name, module in network.named_modules():
             if (name in layers or _is_norm(module)) and isinstance(getattr(module, "bias", None), nn.Parameter):
                 module.bias.requires_grad_(True)
             if _is_norm(module) and isinstance(getattr(module, "weight", None), nn.Parameter):
                 module.weight.requires_grad_(True)
+        return whole
 
 
 def _is_norm(module: nn.Module) -> bool:

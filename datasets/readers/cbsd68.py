@@ -22,28 +22,28 @@ RANGES = {"noise": (0, 255), "blur": (0, 50), "jpeg": (1, 100), "mosaic": (1, 64
 
 
 def read(
-    files: Mapping[str, Path], *, degradation: str = "noise", level: float = 0.0, shots: int = 0, seed: int = 0, crop: int = 0,
+    files: Mapping[str, Path], *, degradation: str = "noise", level: float = 0.0, pairs: int = 0, seed: int = 0, crop: int = 0,
     every: int = 1,
 ) -> tuple[Fold, ...]:  # fmt: skip
     """One fold; columns `image` and `clean`, uint8 [n, 321, 481, 3]; a picture is a unit, upright ones are turned by 90 degrees.
 
     `level` is how strong the degradation is, the usual one with 0. `noise` is the same for a picture whatever else is read;
     it is rounded to gray levels and cut, as a file of it would be. `mosaic` shows the mean of each tile, `quantise` so many
-    levels a colour. Every tenth picture for training is for validation; `shots`, `crop` and `every` are those of `photo_pairs`.
+    levels a colour. Every tenth picture for training is for validation; `pairs`, `crop` and `every` are those of `photo_pairs`.
     """
     if degradation not in USUAL:
         raise unknown("data.degradation", degradation, list(USUAL))
     level = level or USUAL[degradation]
     low, high = RANGES[degradation]
-    if not low <= level <= high or min(shots, seed, crop) < 0 or every < 1:
+    if not low <= level <= high or min(pairs, seed, crop) < 0 or every < 1:
         raise BenchmarkError(
-            f"data.level={level:g} data.shots={shots} data.seed={seed} data.crop={crop} data.every={every} is not valid: the "
+            f"data.level={level:g} data.pairs={pairs} data.seed={seed} data.crop={crop} data.every={every} is not valid: the "
             f"level of {degradation} is {low} to {high}, every 1 or more, the others are 0 or more. Type data.level=0 for the "
             "usual one."
         )
     train, val = held_out(sorted(path for path in files if path.startswith("bsds500/train/")))
     test = sorted(path for path in files if path.startswith("cbsd68/"))
-    parts = ((drawn(train, shots, seed), 0), (val, crop), (test[::every], crop))
+    parts = ((drawn(train, pairs, seed), 0), (val, crop), (test[::every], crop))
     return (pair_fold(*(_split(files, paths, degradation, level, side) for paths, side in parts)),)
 
 

@@ -17,14 +17,14 @@ T = TypeVar("T")
 
 VERSION = 1
 DRAWN = 100
-"""Added to the seed by which shots are drawn."""
+"""Added to the seed by which pairs are drawn."""
 
 
 def read(
     files: Mapping[str, Path], *, image: str = "{part}/input/{name}", clean: str = "{part}/target/{name}",
     condition: str = "degraded", kinds: str = "", train: str = "", val: str = "", test: str = "", lists: str = "",
     columns: str = "", train_units: int = 0, test_units: int = 0, val_units: int = 1, val_pairs: int = 32, split_seed: int = 7,
-    shots: int = 0, seed: int = 0, crop: int = 0, every: int = 1, tile: int = 0, tiles: int = 1, blocks: str = "",
+    pairs: int = 0, seed: int = 0, crop: int = 0, every: int = 1, tile: int = 0, tiles: int = 1, blocks: str = "",
     skip: str = "",
 ) -> tuple[Fold, ...]:  # fmt: skip
     """One fold; columns `image` (degraded) and `clean`, both uint8 [n, h, w, 3]; units are scenes, conditions degradations.
@@ -39,8 +39,8 @@ def read(
     so many by name. `train_units` may also choose within what `{part}` or `lists` have for training. `blocks` are two MATLAB
     files of test images and their partners, [images, blocks, h, w, 3]. `skip` names images that are known to have no partner.
 
-    Of what trains, `val_units` units are validation, and no more than `val_pairs` pairs. `shots` are how many of the other pairs
-    are seen, drawn by `seed`, smaller draws being parts of larger ones; 0 are all. Each is cut to `tiles` squares of `tile`
+    Of what trains, `val_units` units are validation, and no more than `val_pairs` pairs. `pairs` are how many of the others are
+    read, drawn by `seed`, smaller draws being parts of larger ones; 0 are all. Each is cut to `tiles` squares of `tile`
     pixels at places drawn by `seed`; 0 leaves it whole. Validation and test are cut to their middle squares of `crop` pixels,
     0 leaves them whole, and of test only every `every`-th pair is taken.
 
@@ -48,11 +48,11 @@ def read(
     partner or of two sizes, images that are smaller than 16 pixels or unlike the others of their part, and a part without any.
     """
     if (
-        min(shots, seed, crop, tile, train_units, test_units, split_seed) < 0
+        min(pairs, seed, crop, tile, train_units, test_units, split_seed) < 0
         or min(every, tiles, val_units, val_pairs) < 1
     ):
         raise BenchmarkError(
-            "data.shots, data.seed, data.crop, data.tile, data.train_units, data.test_units and data.split_seed are 0 or more; "
+            "data.pairs, data.seed, data.crop, data.tile, data.train_units, data.test_units and data.split_seed are 0 or more; "
             "data.every, data.tiles, data.val_units and data.val_pairs are 1 or more."
         )
     with PairFiles(files, image, clean) as found:
@@ -62,7 +62,7 @@ def read(
         else:
             pools = by_part(found.pairs(_names(kinds), _names(skip)), parts, bool(blocks))
         training, judged, tested = dealt(*pools, train_units, test_units, val_units, split_seed)
-        seen = drawn(training, shots, seed)
+        seen = drawn(training, pairs, seed)
         whole = Cut(crop)
         judged = judged[:: max(1, -(-len(judged) // val_pairs))]
         splits = [
@@ -101,16 +101,16 @@ def by_part(
     return chosen["train"], chosen["val"], [] if elsewhere else chosen["test"]
 
 
-def drawn(pairs: list[T], shots: int, seed: int) -> list[T]:
+def drawn(listed: list[T], pairs: int, seed: int) -> list[T]:
     """So many pairs by `seed`, in the order in which they stand; raises BenchmarkError where there are fewer."""
-    if shots > len(pairs):
+    if pairs > len(listed):
         raise BenchmarkError(
-            f"data.shots={shots} is more than the {len(pairs)} pairs for training. Type data.shots=0 for all of them."
+            f"data.pairs={pairs} is more than the {len(listed)} pairs for training. Type data.pairs=0 for all of them."
         )
-    if not shots:
-        return pairs
-    chosen = np.random.default_rng(DRAWN + seed).permutation(len(pairs))[:shots]
-    return [pairs[number] for number in sorted(chosen.tolist())]
+    if not pairs:
+        return listed
+    chosen = np.random.default_rng(DRAWN + seed).permutation(len(listed))[:pairs]
+    return [listed[number] for number in sorted(chosen.tolist())]
 
 
 def _names(text: str) -> list[str]:

@@ -148,11 +148,15 @@ def merge_updates(network: nn.Module) -> nn.Module:
     return network
 
 
+class RankError(BenchmarkError):
+    """A rank that a weight has no low-rank update of."""
+
+
 def require_rank(name: str, weight: torch.Tensor, rank: int, *, whole: bool = False) -> None:
-    """Raises BenchmarkError for a rank that is not below the largest one of the weight, or not above it with `whole`."""
+    """Raises RankError for a rank that is not below the largest one of the weight, or above it with `whole`."""
     largest = min(matrix_shape(weight))
     if not 1 <= rank < largest + whole:
-        raise BenchmarkError(
+        raise RankError(
             f"Rank {rank} is no {'rank' if whole else 'low rank'} for an update of {name}, whose matrix has rank {largest} "
             f"at most. Type method.rank={max(1, min(4, largest - 1))}."
         )

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from benchmarks.models.named import named
+from benchmarks.models.restoration.degraded import Degraded
 from benchmarks.models.restoration.dncnn import DnCNN
 from benchmarks.models.restoration.nafnet import NAFNet
 from benchmarks.models.restoration.prenet import PReNet
@@ -25,7 +26,10 @@ NETWORKS: dict[str, type[nn.Module]] = {
 }
 """Images [n, 3, h, w] of 0 to 1 to restored ones of the same size, not clipped."""
 
+SOLVERS: dict[str, type[nn.Module]] = {"degraded": Degraded}
+"""What restores without weights."""
+
 
 def build(name: str, **options: Any) -> nn.Module:
     """A fresh network; `options` are the arguments of its class. An unknown name or option raises BenchmarkError."""
-    return named(name, NETWORKS, NETWORKS, options)
+    return named(name, NETWORKS | SOLVERS, NETWORKS, options)

@@ -185,7 +185,7 @@ def test_an_archive_in_its_official_layout_is_read(data_cache: Path, name: str) 
     folder.mkdir(parents=True)
     members = layout(folder)
     zipped(folder / archive, members)
-    options = {"shots": 0, **{option: 0 for option in ("crop", "tile") if option in load_card(name).options}}
+    options = {"pairs": 0, **{option: 0 for option in ("crop", "tile") if option in load_card(name).options}}
     if "tiles" in load_card(name).options:
         options["tiles"] = 1
     fold = open_bundle(name, options, progress=False).folds[0]
@@ -207,7 +207,7 @@ def test_the_partner_of_an_image_is_its_own(data_cache: Path) -> None:
     members = gopro(data_cache)
     numbers = {path: number for number, path in enumerate(members)}
     zipped(data_cache / "gopro" / "GOPRO_Large.zip", members)
-    test = open_bundle("gopro", {"shots": 0}, progress=False).folds[0].test
+    test = open_bundle("gopro", {"pairs": 0}, progress=False).folds[0].test
     for name, image, clean in zip(test.ids.tolist(), test.columns["image"], test.columns["clean"], strict=True):
         path = f"GOPRO_Large/{name}"
         assert np.array_equal(image, picture(numbers[path]))
@@ -219,7 +219,7 @@ def test_blocks_of_sidd_keep_their_order(data_cache: Path) -> None:
     folder = data_cache / "sidd"
     folder.mkdir(parents=True)
     zipped(folder / "SIDD_Medium_Srgb.zip", sidd(folder))
-    test = open_bundle("sidd", {"shots": 0, "tile": 0, "crop": 0}, progress=False).folds[0].test
+    test = open_bundle("sidd", {"pairs": 0, "tile": 0, "crop": 0}, progress=False).folds[0].test
     noisy = np.random.default_rng(5).integers(0, 256, (2, 3, 8, 8, 3), np.uint8)
     assert np.array_equal(test.columns["image"][4], noisy[1, 1])
     assert test.ids[4] == "image 1 block 1"
@@ -228,7 +228,7 @@ def test_blocks_of_sidd_keep_their_order(data_cache: Path) -> None:
 
 def test_one_kind_of_rainds_alone_is_a_task(data_cache: Path) -> None:
     zipped(data_cache / "rainds" / "RainDS.zip", rainds(data_cache))
-    options: dict[str, Any] = {"shots": 0, "tile": 0, "crop": 0, "kinds": "raindrop"}
+    options: dict[str, Any] = {"pairs": 0, "tile": 0, "crop": 0, "kinds": "raindrop"}
     fold = open_bundle("rainds", options, progress=False).folds[0]
     assert {part.conditions[0] for part in parts_of(fold) if part.conditions is not None} == {"raindrop"}
     assert tuple(map(len, parts_of(fold))) == (2, 10, 2)
@@ -238,9 +238,9 @@ def test_test_set_b_of_deraindrop_is_another_part(data_cache: Path) -> None:
     folder = data_cache / "deraindrop"
     folder.mkdir(parents=True)
     zipped(folder / "train.zip", deraindrop(folder))
-    assert len(open_bundle("deraindrop", {"shots": 0, "test": "test_b"}, progress=False).folds[0].test) == 3
+    assert len(open_bundle("deraindrop", {"pairs": 0, "test": "test_b"}, progress=False).folds[0].test) == 3
     with pytest.raises(BenchmarkError, match=r"No pair is of the part 'test_c' that data\.test names.*test_a, test_b"):
-        open_bundle("deraindrop", {"shots": 0, "test": "test_c"}, progress=False)
+        open_bundle("deraindrop", {"pairs": 0, "test": "test_c"}, progress=False)
 
 
 def test_lines_of_a_list_that_lead_nowhere_are_named(data_cache: Path) -> None:
@@ -248,11 +248,11 @@ def test_lines_of_a_list_that_lead_nowhere_are_named(data_cache: Path) -> None:
     members["RealBlur_J_test_list.txt"] += b"\nscene099/gt/gt_1.png scene099/blur/blur_1.png"
     zipped(data_cache / "realblur_j" / "RealBlur.zip", members)
     with pytest.raises(BenchmarkError, match=r"RealBlur_J_test_list\.txt, line 7: the image of"):
-        open_bundle("realblur_j", {"shots": 0}, progress=False)
+        open_bundle("realblur_j", {"pairs": 0}, progress=False)
     members["RealBlur_J_test_list.txt"] = members["RealBlur_J_train_list.txt"]
     zipped(data_cache / "realblur_j" / "RealBlur.zip", members)
     with pytest.raises(BenchmarkError, match="is in both lists"):
-        open_bundle("realblur_j", {"shots": 0}, progress=False)
+        open_bundle("realblur_j", {"pairs": 0}, progress=False)
 
 
 @pytest.mark.parametrize("name", [*LAYOUTS, "pairs", "photos"])

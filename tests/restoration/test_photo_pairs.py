@@ -81,15 +81,15 @@ def test_shots_are_nested_and_drawn_by_the_seed(own: Callable[..., dict[str, Pat
     files = own()
 
     def ids(shots: int, seed: int) -> list[str]:
-        return photo_pairs.read(files, **OWN, shots=shots, seed=seed)[0].training.train.ids.tolist()
+        return photo_pairs.read(files, **OWN, pairs=shots, seed=seed)[0].training.train.ids.tolist()
 
     assert set(ids(1, 0)) < set(ids(2, 0)) < set(ids(3, 0)) < set(ids(4, 0)) == set(ids(0, 0))
     assert ids(2, 0) == ids(2, 0) == sorted(ids(2, 0))
     assert len({tuple(ids(2, seed)) for seed in range(8)}) > 1
-    folds = [photo_pairs.read(files, **OWN, shots=2, seed=seed)[0] for seed in (0, 1)]
+    folds = [photo_pairs.read(files, **OWN, pairs=2, seed=seed)[0] for seed in (0, 1)]
     assert folds[0].test.ids.tolist() == folds[1].test.ids.tolist()
     assert folds[0].training.val.ids.tolist() == folds[1].training.val.ids.tolist()
-    with pytest.raises(BenchmarkError, match=r"data\.shots=9 is more than the 4 pairs for training"):
+    with pytest.raises(BenchmarkError, match=r"data\.pairs=9 is more than the 4 pairs for training"):
         ids(9, 0)
 
 
@@ -160,7 +160,7 @@ def test_gray_transparent_and_deep_images_become_eight_bits_of_three_colours(
         ({}, {"clean": "{part}/target/{number}"}, r"has \{number\}, which data\.image=.* has not"),
         ({}, {"test": ""}, r"No pair is for test"),
         ({}, {"val_units": 5}, r"5 units are for training, of which data\.val_units=5"),
-        ({}, {"shots": -1}, r"are 0 or more"),
+        ({}, {"pairs": -1}, r"are 0 or more"),
         ({}, {"every": 0}, r"are 1 or more"),
         ({}, {"lists": "train.txt, test.txt", "columns": "image clean"}, r"There is no train\.txt, which data\.lists names"),
         ({}, {"lists": "train.txt", "columns": "image clean"}, r"two lists, of training and of test"),
@@ -181,7 +181,7 @@ def psnr(split: Split) -> np.ndarray:
 
 def test_polyu_is_split_by_scene_and_as_noisy_as_is_known(mirror: Path) -> None:
     """The figures of the files when OpenCV decodes them; Pillow's are the same to a thousandth of a dB."""
-    parts = parts_of(open_bundle("polyu", progress=False).folds[0])
+    parts = parts_of(open_bundle("polyu", {"pairs": 0, "crop": 0}, progress=False).folds[0])
     found = np.concatenate([psnr(part) for part in parts])
     assert len(found) == 100
     assert found.mean() == pytest.approx(35.969, abs=2e-3)
@@ -199,13 +199,14 @@ def test_the_short_protocol_of_polyu_has_27_squares(mirror: Path) -> None:
     assert test.columns["image"].shape == (27, 256, 256, 3)
     assert psnr(test).mean() == pytest.approx(36.324, abs=2e-3)
     for seed in (0, 1):
-        train = open_bundle("polyu", {"shots": 16, "seed": seed}, progress=False).folds[0].training.train
+        train = open_bundle("polyu", {"pairs": 16, "seed": seed}, progress=False).folds[0].training.train
         assert len(train) == 16
         assert not set(train.units.tolist()) & set(test.units.tolist())
 
 
 def test_cc15_is_tested_and_polyu_trains(mirror: Path) -> None:
-    fold, polyu = (open_bundle(name, progress=False).folds[0] for name in ("cc15", "polyu"))
+    whole = {"pairs": 0, "crop": 0}
+    fold, polyu = (open_bundle(name, whole, progress=False).folds[0] for name in ("cc15", "polyu"))
     assert psnr(fold.test).mean() == pytest.approx(33.414, abs=2e-3)
     assert len(fold.test) == 15
     for name in ("train", "val"):
@@ -220,12 +221,12 @@ def test_rain_on_photographs_of_bsds_is_as_strong_as_is_known(mirror: Path) -> N
 
 
 def test_pictures_of_cbsd68_are_degraded_alike_in_every_run(mirror: Path) -> None:
-    few = open_bundle("cbsd68", {"every": 17, "shots": 4}, progress=False).folds[0]
+    few = open_bundle("cbsd68", {"every": 17, "pairs": 4}, progress=False).folds[0]
     assert len(few.test) == 4
     assert few.test.columns["image"].shape[1:] == (321, 481, 3)
     # Uncut noise of 25 levels has 20.17 dB; what is cut at black and white raises it.
     assert psnr(few.test).mean() == pytest.approx(20.5, abs=0.3)
-    other = open_bundle("cbsd68", {"every": 34, "shots": 2, "seed": 3}, progress=False).folds[0]
+    other = open_bundle("cbsd68", {"every": 34, "pairs": 2, "seed": 3}, progress=False).folds[0]
     assert np.array_equal(few.test.columns["image"][::2], other.test.columns["image"])
     assert set(few.test.conditions.tolist()) == {"noise 25"}  # type: ignore[union-attr]
     with pytest.raises(BenchmarkError, match="level of jpeg is 1 to 100"):
@@ -271,8 +272,8 @@ def test_no_picture_of_pretraining_is_in_a_test_set(mirror: Path) -> None:
     train, val = (list(part.columns["clean"].photos) for part in (training.train, training.val))  # type: ignore[attr-defined]
     photos = {str(number): photo for number, photo in enumerate(train + val)}
     assert len(photos) == 137
-    light = {"degradation": "quantise", "shots": 1}
-    for name, options in (("cbsd68", light), ("polyu", {"shots": 1}), ("cc15", {"shots": 1})):
+    light = {"degradation": "quantise", "pairs": 1}
+    for name, options in (("cbsd68", light), ("polyu", {"pairs": 1}), ("cc15", {"pairs": 1})):
         assert shared(photos, named(open_bundle(name, options, progress=False).folds[0].test)) == []
     rain = {}
     for part in parts_of(open_bundle("rain_bsd20", progress=False).folds[0]):

@@ -1,0 +1,1 @@
+"""Image restoration: colour photographs with real or synthetic degradations."""
