@@ -72,9 +72,9 @@ RANKS = {
 LARGE_ENOUGH = 100
 """Rows from which its tables are compressed, by methods that leave small ones alone."""
 
-OF_TINY = {"colora": ("method.share=0.5", "method.probe_steps=3", "method.images=2", "method.points=2"),
-           "iss_delta": ("method.share=0.5",)}  # fmt: skip
-"""What lets methods that spend a share of the parameters fit networks whose biases and norms alone have more than that."""
+SPEND, SHARES = ("colora", "iss_delta"), {"hyperspectral": 0.85}
+"""Methods that spend a share of the parameters, here half of them: vectors and heads of tiny networks have more than 0.07."""
+QUICK = {"colora": ("method.probe_steps=3", "method.images=2", "method.points=2")}
 
 PACKAGES = {"svd_bm3d": "bm3d"}
 """What a method needs of an extra: without it there is nothing to check."""
@@ -140,10 +140,12 @@ def twins(tmp_path_factory: pytest.TempPathFactory, made: Made) -> tuple[Store, 
 def spec(task: str, method: str, *words: str) -> RunSpec:
     settings = registry.entry("method", method).settings
     tiny = {"rank": RANKS[task], "match_rank": RANKS[task], "min_rows": LARGE_ENOUGH}
+    if method in SPEND:
+        tiny["share"] = SHARES.get(task, 0.5)
     sizes = [f"method.{key}={value}" for key, value in tiny.items() if settings.get(key)]
     # A run without a network has no settings of a model.
     own = [word for word in SMALL[task] if settings["requires"] or not word.startswith("model.")]
-    return RunSpec.of([f"task={task}", *SHARED, *own, f"method={method}", *sizes, *OF_TINY.get(method, ()), *words])
+    return RunSpec.of([f"task={task}", *SHARED, *own, f"method={method}", *sizes, *QUICK.get(method, ()), *words])
 
 
 def likewise(run: RunSpec, **changes: object) -> RunSpec:
