@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -33,16 +33,14 @@ class FusedBlock(nn.Module):
         self.narrow = _linear(*_scaled(block.conv5, block.gamma), block.conv5)
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = _images(self.enter(self.norm1(x)))
-        first, second = _pixels(self.mix(wide)).chunk(2, dim=3)
-        gated = first * second
+        gated = _gate(_pixels(self.mix(_images(self.enter(self.norm1(x))))))
         attention = self.attend(gated.mean((1, 2)))
         if len(x) == 1 and not torch.compiler.is_compiling():
             _add(x, gated, self.leave.weight * attention, self.leave.bias)
         else:
-            _add(x, gated * attention[:, None, None], self.leave.weight, self.leave.bias)
-        first, second = self.widen(self.norm2(x)).chunk(2, dim=3)
-        return _add(x, first * second, self.narrow.weight, self.narrow.bias)
+            _add(x, gated.mul_(attention[:, None, None]), self.leave.weight, self.leave.bias)
+        del gated  # its memory is taken again for what is wide
+        return _add(x, _gate(self.widen(self.norm2(x))), self.narrow.weight, self.narrow.bias)
 
 
 class FusedNAFNet(nn.Module):
@@ -55,7 +53,9 @@ class FusedNAFNet(nn.Module):
         self.encoders = nn.ModuleList(_blocks(blocks) for blocks in network.encoders)
         self.downs = nn.ModuleList(_conv(down) for down in network.downs)
         self.middle = _blocks(network.middle_blks)
-        self.ups = nn.ModuleList(_linear(*_exact_conv(up[0]), up[0]) for up in network.ups)
+        self.ups = nn.ModuleList(
+            _linear(*_exact_conv(up.get_submodule("0")), up.get_submodule("0")) for up in network.ups
+        )
         self.decoders = nn.ModuleList(_blocks(blocks) for blocks in network.decoders)
         self.to(memory_format=torch.channels_last)
         self.eval().requires_grad_(False)
@@ -84,9 +84,15 @@ def _pixels(images: Tensor) -> Tensor:
     return images.permute(0, 2, 3, 1).contiguous()
 
 
+def _gate(pixels: Tensor) -> Tensor:
+    """The first half of the channels times the second, in the place of the first: new memory costs more than the product."""
+    first, second = pixels.chunk(2, dim=3)
+    return first.mul_(second)
+
+
 def _add(x: Tensor, features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Adds a linear layer's answer to x [n, h, w, c] in place, by the matrix product itself."""
-    x.view(-1, x.shape[3]).addmm_(features.view(-1, features.shape[3]), weight.T)
+    x.view(-1, x.shape[3]).addmm_(features.flatten(0, 2), weight.T)
     return x.add_(bias)
 
 
@@ -128,7 +134,7 @@ def _exact_conv(conv: nn.Module) -> tuple[Tensor, Tensor | None]:
     return _exact(conv.weight).flatten(1), None if conv.bias is None else _exact(conv.bias)
 
 
-def _linear(weight: Tensor, bias: Tensor | None, like: nn.Module) -> nn.Linear:
+def _linear(weight: Tensor, bias: Tensor | None, like: Any) -> nn.Linear:
     made = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")
     made.weight = nn.Parameter(weight.to(like.weight))
     if bias is not None:

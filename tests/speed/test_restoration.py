@@ -134,7 +134,7 @@ def test_forms_for_inference_answer_the_same_and_are_faster(benchmark, layout: s
         assert error < (0.03 if "bfloat16" in form or "autocast" in form else 1e-3), f"{form}: {error}"
     benchmark.pedantic(call, args=("fused",), rounds=1)
     ratios = told(benchmark, medians, "fused")
-    assert ratios["plain"] > 0.85, f"the fused form is slower than the network: {medians}"
+    assert ratios["plain"] > 0.85, f"the fused form is slower than the network itself: {medians}"
     if device == "cpu":
         assert ratios["authors"] > 1.1, f"only {ratios['authors']:.2f} times as fast: {medians}"
     if layout == "width 32":
