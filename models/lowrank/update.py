@@ -17,6 +17,8 @@ from benchmarks.models.lowrank.conv import compressible
 from benchmarks.models.lowrank.spectrum import digest
 
 WEIGHT = "weight"
+MOVED = 20
+"""Multiplications of a convolution in the time that it takes to move a number, by steps of one core on layers like NAFNet's."""
 Layer = nn.Linear | nn.Conv2d
 
 
@@ -96,10 +98,14 @@ class FactoredUpdate(Update):
         return weight + (up @ down).view(weight.shape)
 
     def output(self, layer: Layer, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor | None:
-        """Multiplications of a step (forward, and backward to x and the factors) decide; a small rank never rebuilds."""
+        """Multiplications of a step (forward, and backward to x and the factors) decide; a small rank never rebuilds.
+
+        Going around a convolution of few channels costs less of them and more time: its images are read and written again.
+        """
         size, thin = self.rows * self.columns, self.width * (self.rows + self.columns)
         n = tokens(layer, x)
-        if not acts_on_patches(layer) or 3 * n * thin > n * size + 3 * self.width * size:
+        moved = x.numel() + 4 * n * self.rows if isinstance(layer, nn.Conv2d) else 0
+        if not acts_on_patches(layer) or 3 * n * thin + MOVED * moved > n * size + 3 * self.width * size:
             return None
         up, down = self.factors()
         return applied(layer, weight, x) + lift(layer, project(layer, x, down), up)
