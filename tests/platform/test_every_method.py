@@ -61,11 +61,12 @@ SMALL = {
         "model.mults=[1,2]",
         "model.groups=4",
     ),
+    "restoration": ("data.samples=12", "data.patch=16", "data.val_samples=2", "model.width=8"),
 }
 """What makes a run of each task tiny; a new task adds its line."""
 
 RANKS = {
-    "ctr": 4, "trajectory": 6, "medseg": 2, "sparse_object": 2, "hyperspectral": 2, "hsi_restoration": 3,
+    "ctr": 4, "trajectory": 6, "medseg": 2, "sparse_object": 2, "hyperspectral": 2, "hsi_restoration": 3, "restoration": 2,
 }  # fmt: skip
 """A rank that pays on the small network."""
 LARGE_ENOUGH = 100
@@ -85,7 +86,7 @@ PAIRS = [
 ]
 DRAWS_NOTHING = frozenset(
     {"stay", "constant_velocity", "kalman", "tophat", "max_median", "pcp", "ipi", "all_foreground", "all_background"}
-    | {"majority", "spectral_logistic", "noisy", "svd_truncate", "svd_tv", "svd_bm3d"}
+    | {"majority", "spectral_logistic", "noisy", "svd_truncate", "svd_tv", "svd_bm3d", "degraded"}
 )
 """Closed forms: every seed gives the same answers."""
 
@@ -141,7 +142,7 @@ def spec(task: str, method: str, *words: str) -> RunSpec:
     tiny = {"rank": RANKS[task], "match_rank": RANKS[task], "min_rows": LARGE_ENOUGH}
     if method in SPEND:
         tiny["share"] = SHARES.get(task, 0.5)
-    sizes = [f"method.{key}={value}" for key, value in tiny.items() if settings.get(key)]
+    sizes = [f"method.{key}={value}" for key, value in tiny.items() if settings.get(key) or key == "share"]
     # A run without a network has no settings of a model.
     own = [word for word in SMALL[task] if settings["requires"] or not word.startswith("model.")]
     return RunSpec.of([f"task={task}", *SHARED, *own, f"method={method}", *sizes, *QUICK.get(method, ()), *words])
