@@ -208,7 +208,8 @@ class RunSpec:
         are of its data, not of others.
         """
         groups = {split_override(change)[0] for change in changes} | {"if_exists"}
-        groups |= {"shots"} if "data" in groups else set()
+        if "data" in groups and "shots" not in groups:
+            changes, groups = [*changes, "shots=null"], groups | {"shots"}
         kept = [typed for typed in self.overrides if split_override(typed)[0].split(".")[0] not in groups]
         return RunSpec.of([*kept, *changes])
 

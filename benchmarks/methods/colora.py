@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.method import Adapt, Objective, Workbench
-from benchmarks.methods.spend import Spending, adapted_layers, spending
+from benchmarks.methods.spend import SMALL_NETWORK, Spending, adapted_layers, spending
 from benchmarks.models.lowrank.contribution import (
     POINTS,
     Attribution,
@@ -45,8 +45,6 @@ from benchmarks.models.lowrank.rank_plan import (
 from benchmarks.models.lowrank.update import LowRankUpdate, attach, matrix_shape, merge_updates
 from benchmarks.task import Batch, tensors
 
-SMALL_NETWORK = 1_000_000
-"""Parameters below which a budget that follows contributions alone would leave most layers with nothing."""
 AT_ONCE = 8
 """Images whose gradients an accelerator takes together, where the loss allows that."""
 
@@ -55,12 +53,12 @@ AT_ONCE = 8
 class CoLoRA(Adapt):
     """Trains `share` of the network's parameters: small ones, always, and updates W + up down of ranks by `allocation`.
 
-    Where they are null, `alpha` and `floor` are 1 and 0, or 0.5 and 1 in networks of less than a million parameters, if the
-    share allows a rank to all. `alpha` and `beta` say nothing about `uniform` and `size`. A layer whose update would have as
-    many numbers as its weight trains as a whole.
+    Where they are null, `share`, `alpha` and `floor` are 0.07, 1 and 0, or 0.2, 0.5 and 1 in networks of less than a million
+    parameters, if the share allows a rank to all. `alpha` and `beta` say nothing about `uniform` and `size`. A layer whose
+    update would have as many numbers as its weight trains as a whole.
     """
 
-    share: Annotated[float, Meta(gt=0, le=1)] = 0.07
+    share: Annotated[float, Meta(gt=0, le=1)] | None = None
     allocation: Literal["contribution", "uniform", "size", "change", "gradient", "random", "reversed"] = "contribution"
     alpha: Annotated[float, Meta(gt=0)] | None = None
     beta: Annotated[float, Meta(ge=0, lt=1)] = 0.0
@@ -194,7 +192,7 @@ class CoLoRA(Adapt):
         )
         network.adapted = {  # type: ignore[assignment]
             "allocation": self.allocation,
-            "share": self.share,
+            "share": spent.share,
             "trained": trained,
             "plan": plan,
             "scores": scores,

@@ -22,11 +22,12 @@ from benchmarks.models.lowrank.update import attach, merge_updates
 class ISSDelta(Adapt):
     """Ends with `share` of the network's parameters changed: small ones, and the same share of every layer's weights.
 
+    Where it is null, it is that of `colora`.
     All of the updates train meanwhile, so that training takes the memory of full fine-tuning. An answer outside of training,
     validation included, is that of the sparse update.
     """
 
-    share: Annotated[float, Meta(gt=0, le=1)] = 0.07
+    share: Annotated[float, Meta(gt=0, le=1)] | None = None
     factor: Annotated[float, Meta(ge=0, lt=1)] = 0.95
     hard_from: Annotated[float, Meta(ge=0, le=1)] = 0.6
 
@@ -39,7 +40,7 @@ class ISSDelta(Adapt):
             f"{spent.small + kept:,} numbers of {spent.total:,} are changed in the end ({kept:,} of sparse updates, whose "
             "places are stored as well), all of them while training."
         )
-        network.adapted = {"share": self.share, "trained": spent.small + kept}  # type: ignore[assignment]
+        network.adapted = {"share": spent.share, "trained": spent.small + kept}  # type: ignore[assignment]
         return network
 
     def merged(self, network: nn.Module) -> nn.Module:

@@ -13,27 +13,38 @@ from benchmarks.methods.small import is_depthwise, small_parameters
 from benchmarks.models.lowrank.update import Layer
 from benchmarks.models.size import unique_parameters
 
+SMALL_NETWORK = 1_000_000
+"""Parameters below which a network is small: biases, norms and depthwise kernels are then a large part of it."""
+SHARE, SHARE_OF_SMALL = 0.07, 0.2
+"""The shares of a network that train where none is asked for: the paper's, and what leaves small ones something for updates."""
+
 
 @dataclass(frozen=True, eq=False)
 class Spending:
     """`layers` may be updated, `always` names what trains in any case; `small` of `total` parameters that is, and `left` is
-    what updates may have."""
+    what updates may have. `share` is what was asked for."""
 
     layers: dict[str, Layer]
     always: set[str]
     total: int
     small: int
     left: int
+    share: float
 
 
-def spending(network: nn.Module, share: float) -> Spending:
-    """What may be spent of `share`; raises BenchmarkError where what always trains leaves nothing."""
+def spending(network: nn.Module, share: float | None) -> Spending:
+    """What may be spent of `share`, or where it is None of 0.07, 0.2 in networks of less than a million parameters.
+
+    Raises BenchmarkError where what always trains leaves nothing.
+    """
     patterns = getattr(network, "always_trained", ())
     always = small_parameters(network) | {
         name for name, _ in network.named_parameters() if any(fnmatchcase(name, pattern) for pattern in patterns)
     }
     layers = {name: layer for name, layer in adapted_layers(network).items() if f"{name}.weight" not in always}
     total = unique_parameters(network)
+    if share is None:
+        share = SHARE_OF_SMALL if total < SMALL_NETWORK else SHARE
     small = sum(parameter.numel() for name, parameter in network.named_parameters() if name in always)
     left = int(share * total) - small
     if not layers or left < min(layer.weight.shape[0] + layer.weight[0].numel() for layer in layers.values()):
@@ -43,7 +54,7 @@ def spending(network: nn.Module, share: float) -> Spending:
             f"other vectors, depthwise kernels, heads) has {small:,}: nothing is left for updates. "
             f"Type method.share={-(-least * 100 // total) / 100:g} or more, or method=small."
         )
-    return Spending(layers, always, total, small, left)
+    return Spending(layers, always, total, small, left, share)
 
 
 def adapted_layers(network: nn.Module) -> dict[str, Layer]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import itertools
+from typing import ClassVar
 
 import pytest
 import torch
@@ -205,3 +207,24 @@ def test_a_check_needs_shapes_alone(method: str) -> None:
     attach({"layer": layer}, method_of(method).update)
     assert all(value.is_meta for value in layer.state_dict().values())
     assert parametrize.is_parametrized(layer, "weight")
+
+
+def test_layers_of_too_low_a_rank_train_as_a_whole() -> None:
+    class Bench:
+        notes: ClassVar[list[str]] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+    def network(*widths: int) -> nn.Sequential:
+        torch.manual_seed(0)
+        return nn.Sequential(*(nn.Conv2d(*pair, 3, padding=1) for pair in itertools.pairwise(widths)))
+
+    bench = Bench()
+    made = method_of("lora", rank=4).adapt(network(8, 6, 3), bench)  # type: ignore[arg-type]
+    assert "as a whole: 1" in bench.notes[0]
+    assert {name for name, parameter in made.named_parameters() if parameter.requires_grad} == {
+        "0.parametrizations.weight.0.up", "0.parametrizations.weight.0.down", "1.weight",
+    }  # fmt: skip
+    with pytest.raises(BenchmarkError, match="Rank 4 is no low rank for an update of 0"):
+        method_of("lora", rank=4).adapt(network(8, 4, 3), bench)  # type: ignore[arg-type]

@@ -171,7 +171,9 @@ def test_whatever_may_change_a_number_makes_another_row(typed: str, default: Run
 
 def test_a_key_that_came_later_leaves_older_rows_as_they_were() -> None:
     """The hash of the first published command, made before these keys were there."""
-    assert all(key.partition(".")[0] in ("task", "trainer", "finetune", "model", "method", "data") for key in LATER)
+    assert all(
+        key.partition(".")[0] in ("task", "trainer", "finetune", "model", "method", "data", "shots") for key in LATER
+    )
     assert RunSpec.of(["task=ctr"]).config_hash.startswith("5b457d68")
 
 

@@ -20,6 +20,7 @@ from benchmarks.leaderboard.record import Record
 from benchmarks.leaderboard.store import Store
 from benchmarks.models.lowrank.layers import LowRankLinear
 from benchmarks.models.lowrank.surgery import replace_module
+from benchmarks.restoration.task import Restoration
 from benchmarks.solver import NetworkSolver, build
 from benchmarks.spec import RunSpec
 from benchmarks.task import Batch, Task
@@ -54,12 +55,24 @@ def paths(name: str = "mlp", **settings: object) -> NetworkSolver:
     return NetworkSolver(task, network, schema)
 
 
+def photographs() -> NetworkSolver:
+    """A small NAFNet in which nothing is zero."""
+    schema, task = {"height": 18, "width": 22}, Restoration()
+    network = build(task, "nafnet_tiny", {"width": 8, "encoder": [1], "middle": 1, "decoder": [1]}, schema)
+    torch.manual_seed(0)
+    for name, value in network.named_parameters():
+        if name.endswith(("beta", "gamma")):
+            torch.nn.init.normal_(value, std=0.3)
+    return NetworkSolver(task, network, schema)
+
+
 SOLVERS: dict[str, Callable[[], NetworkSolver]] = {
     "deepfm": clicks,
     "mlp": lambda: paths(hidden_units=[8], space=SPACE),
     "coordinates": lambda: paths(hidden_units=[8]),
     "social": lambda: paths("social", width=8, heads=2, hidden_units=[8], space=SPACE),
     "noise": lambda: paths("cv_sampling"),
+    "nafnet": photographs,
 }
 
 

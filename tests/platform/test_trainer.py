@@ -340,6 +340,24 @@ def test_the_head_has_a_rate_of_its_own() -> None:
     assert torch.allclose((network.head.weight - start.head.weight).abs(), torch.tensor(0.1), rtol=1e-3)
 
 
+def test_squared_gradients_decay_as_the_plan_says() -> None:
+    """Three steps of Adam on all samples, by hand."""
+    network, expected = line(), line()
+    train(network, rising(), max_epochs=3, batch_size=N, beta2=0.5)
+    batch = {name: torch.from_numpy(column) for name, column in points().train.columns.items()}
+    parameters = list(expected.parameters())
+    first, second = ([torch.zeros_like(parameter) for parameter in parameters] for _ in range(2))
+    for step in (1, 2, 3):
+        gradients = torch.autograd.grad(Line().loss(expected, batch), parameters)
+        with torch.no_grad():
+            for parameter, gradient, mean, square in zip(parameters, gradients, first, second, strict=True):
+                mean.mul_(0.9).add_(0.1 * gradient)
+                square.mul_(0.5).add_(0.5 * gradient**2)
+                parameter -= 0.01 * (mean / (1 - 0.9**step)) / ((square / (1 - 0.5**step)).sqrt() + 1e-8)
+    torch.testing.assert_close(network.weight, expected.weight, atol=1e-6, rtol=1e-5)
+    assert not torch.allclose(network.weight, line().weight)
+
+
 def test_gradients_are_clipped() -> None:
     network = line()
     before = network.weight.clone()

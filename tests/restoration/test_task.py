@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import nn
 
 from benchmarks import scoring
@@ -137,6 +138,7 @@ def test_the_base_is_pretrained_on_other_photographs_and_is_a_row_of_this_data_s
         assert (base.method, base.card.id, base.model) == ("prod", "prod_photos", spec.model)
         # What is typed for fine-tuning leaves the base alone, so that one serves all.
         assert base.key == RunSpec.of(["task=restoration", "method=prod", "data=prod_photos"]).key
+        assert RunSpec.of(["experiment=restoration_shots", f"method={method}"]).base().base().key == base.key
         single = RunSpec.of([*words, f"method={method}", "task.pretraining=single"])
         assert single.base().base().config["data"]["degradations"] == "single"
         assert single.key != spec.key
@@ -173,21 +175,27 @@ def test_pretraining_zero_shot_and_adapters_from_end_to_end(tmp_path: Path) -> N
         assert {"clean", "input_mse"} <= set(targets)
 
 
-def test_weights_of_prod_serve_images_that_it_has_not_seen(tmp_path: Path, mirror: Path) -> None:
-    """The base of small, whose data are PolyU's, is made here of made-up pictures."""
+def test_an_adapter_begins_with_zero_shot_and_that_with_what_was_pretrained_elsewhere(
+    tmp_path: Path, mirror: Path
+) -> None:
+    """PolyU's noise by a network that was pretrained on made-up pictures, as the smallest scale has it."""
     store = Store(tmp_path / "results")
-    made = run(RunSpec.of([*TINY, *NETWORK, "method=prod"]), store)
-    file = store.folder(made.run_id) / "solver" / "all" / "weights.safetensors"
     words = ["task=restoration", "scale=smoke", "data=polyu", *NETWORK, "shots=2", "data.crop=32", "data.every=10",
-             f"weights={file}", "trainer.progress=false", "profile=none", "task.crop=16"]  # fmt: skip
-    zero = run(RunSpec.of([*words, "method=prod"]), store)
+             "trainer.progress=false", "trainer.threads=1", "profile=none", "task.crop=16"]  # fmt: skip
     small = run(RunSpec.of([*words, "method=bias_norm"]), store)
-    floor = run(RunSpec.of([*words, "method=degraded", "weights=null"]), store)
-    assert small.base_run == run(RunSpec.of([*words, "method=prod", "task.crop=64"]), store).run_id
-    assert [row.value for row in zero.quality] == [
-        row.value for row in store.get(small.base_run).quality
-    ]  # the crop of training is not of what is not trained
-    assert zero.primary.value != floor.primary.value != small.primary.value
+    zero = store.get(small.base_run or "")
+    first = store.get(zero.base_run or "")
+    assert [(record.method, record.dataset) for record in (zero, first)] == [("prod", "polyu"), ("prod", "sim_photos")]
+    files = [store.folder(record.run_id) / "solver" / "all" / "weights.safetensors" for record in (zero, first, small)]
+    weights = [load_file(file) for file in files]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    moved = {name for name, value in weights[2].items() if not torch.equal(value, weights[0][name])}
+    assert moved
+    assert all(name.endswith("bias") or ".norm" in name for name in moved)
+    assert len(list(store.records())) == 3
+    again = run(RunSpec.of([*words, "method=prod", f"weights={files[1]}"]), store)
+    assert [row.value for row in again.quality] == [row.value for row in zero.quality]
+    assert again.base_run is None
 
 
 def test_what_pretraining_saw_must_be_what_is_asked_for(tmp_path: Path) -> None:
