@@ -83,7 +83,7 @@ def forget() -> None:
     _composed.cache_clear()
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2048)
 def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     """The same for a caller who leaves it as it is. Composing takes a tenth of a second, and runs of a sweep share a base."""
     _check_choices(overrides)

@@ -30,7 +30,7 @@ from benchmarks.leaderboard.record import Cost, Failure, Record, utc_now
 from benchmarks.leaderboard.store import Store
 from benchmarks.leaderboard.worst import PICTURED
 from benchmarks.method import Method
-from benchmarks.profiling import profile
+from benchmarks.profiling import BRIEF, profile
 from benchmarks.provenance import provenance
 from benchmarks.scoring import Evaluation, score
 from benchmarks.side_files import write_history, write_samples
@@ -81,7 +81,7 @@ def run(spec: RunSpec, store: Store) -> Record:
             )
         return found
     with store.lock(spec.key):
-        if choice == "reuse" and (found := store.find(spec.key)):
+        if choice in ("reuse", "skip") and (found := store.find(spec.key)):
             return found
         return _make(spec, store)
 
@@ -346,4 +346,5 @@ def _profile(spec: RunSpec, solver: Solver, bundle: DataBundle, task: Task, fold
     if level == "none":
         return Cost()
     fold = bundle.folds[0]
-    return profile(solver, fold.training.val, task, folder / SOLVER / fold.name, memory=level == "full")
+    share = BRIEF if level == "brief" else 1.0
+    return profile(solver, fold.training.val, task, folder / SOLVER / fold.name, memory=level == "full", share=share)

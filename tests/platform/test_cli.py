@@ -437,8 +437,8 @@ def test_a_base_that_fails_is_tried_once(folder: Path, monkeypatch: pytest.Monke
 
 def test_a_sweep_leaves_out_what_does_not_fit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-m", *QUICK, *ALONE, "method=none,stay"]) == 0
-    assert "skipped: " in (errors := capsys.readouterr().err)
-    assert "'stay' is made for trajectory" in errors
+    assert "skipped: " in (shown := capsys.readouterr().out)
+    assert "'stay' is made for trajectory" in shown
     assert [record.method for record in Store("results").records()] == ["none"]
 
 
