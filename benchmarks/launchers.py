@@ -24,8 +24,8 @@ EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "s
 """Launchers by the extra that installs them."""
 ALONE = ("submitit_local", "submitit_slurm")
 """Launchers whose jobs are processes of their own anyway: each is launched alone, so that one that dies takes no other along."""
-SCHEDULED = ("submitit_slurm",)
-"""Launchers whose scheduler gives devices and threads."""
+SCHEDULED = ("submitit_slurm", "ray")
+"""Launchers that give each job its devices and threads themselves."""
 LONG = 7 * 24 * 60
 """Minutes after which a job on this machine is given up; the launcher's own hour would cut off longer training."""
 
@@ -137,8 +137,10 @@ def _defaults(name: str, words: Iterable[str], folder: Path, at_once: int) -> li
         wanted["hydra.launcher.n_jobs"] = at_once
     if name == "submitit_local":
         wanted["hydra.launcher.timeout_min"] = LONG
+    if name == "ray" and devices():
+        wanted["+hydra.launcher.ray.remote.num_gpus"] = 1
     typed = {word.lstrip("+").partition("=")[0] for word in words}
-    return [f"{key}={value}" for key, value in wanted.items() if key not in typed]
+    return [f"{key}={value}" for key, value in wanted.items() if key.lstrip("+") not in typed]
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from benchmarks import registry
 from benchmarks.app import SWEEP_FLAGS
 from benchmarks.config import expand
 from benchmarks.errors import BenchmarkError, Misfit
+from benchmarks.launchers import ALONE, launch, launcher_of
 from benchmarks.leaderboard.record import utc_now
 from benchmarks.leaderboard.store import Store
 from benchmarks.leaderboard.sweep_table import FINE, SweepRow, remarks, sweep_table, write_csv
@@ -72,8 +73,6 @@ def main(argv: Sequence[str]) -> int:
     launching = [word for word in words if word.startswith("hydra")]
     points = expand([word for word in words if word not in launching])
     specs, rows = _checked(points)
-    from benchmarks.launchers import launcher_of
-
     name = launcher_of(launching)
     first = next(iter(specs.values()))
     store = Store(first.config["store"])
@@ -81,18 +80,15 @@ def main(argv: Sequence[str]) -> int:
         announce(f"An earlier run was cut off: {record.run_id} is now marked {record.status}.")
     folder = store.work / SWEEPS / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
     since = utc_now()
+    # Bars of several processes would write over each other.
+    quiet = ["trainer.progress=false"] if name and not any("trainer.progress=" in word for word in words) else []
+    job = Job(tuple((*point, *quiet) for point in points))
     interrupted: KeyboardInterrupt | None = None
     try:
         if name is None:
-            job = Job(tuple(map(tuple, points)))
             for number in specs:
                 rows[number] = job.make(number)
         else:
-            from benchmarks.launchers import ALONE, launch
-
-            # Bars of several processes would write over each other.
-            quiet = [] if any("trainer.progress=" in word for word in words) else ["trainer.progress=false"]
-            job = Job(tuple((*point, *quiet) for point in points))
             for number, found in launch(name, job, list(specs), launching, folder):
                 rows[number] = found if isinstance(found, SweepRow) else _lost(job, number, specs[number], since, found)
                 if name in ALONE:  # what such a job says goes to a file of its own
@@ -100,7 +96,7 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt as stop:
         interrupted = stop
         for number in specs.keys() - rows.keys():
-            rows[number] = _lost(Job(tuple(map(tuple, points))), number, specs[number], since, stop)
+            rows[number] = _lost(job, number, specs[number], since, stop)
     finish([rows[number] for number in sorted(rows)], folder / "sweep.csv")
     if any(spec.config["report"] for spec in specs.values()) and any(row.run_id for row in rows.values()):
         bring_report_up_to_date(store)
@@ -169,8 +165,8 @@ def _made(number: int, words: list[str]) -> SweepRow:
         return SweepRow(point=number, words=words, status="skipped", reason=str(problem))
     except BenchmarkError as problem:
         return SweepRow(point=number, words=words, status="refused", reason=str(problem))
-    if RESULT in made.rows:
-        return SweepRow.of(number, words, made.rows[RESULT])
+    if record := made.rows.get(RESULT) or made.failed.get(RESULT):
+        return SweepRow.of(number, words, record)
     return SweepRow(point=number, words=words, status="failed", reason=made.failures[RESULT])
 
 

@@ -18,10 +18,11 @@ FINAL: tuple[Status, ...] = ("ok", "failed", "oom")
 
 @dataclass
 class Together:
-    """Records by role, and by role what to tell of those that could not be made."""
+    """Records by role, what to tell of those that could not be made, and the records of their failures."""
 
     rows: dict[str, Record] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, Record] = field(default_factory=dict)
 
 
 def together(spec: RunSpec, store: Store) -> Together:
@@ -54,6 +55,8 @@ def together(spec: RunSpec, store: Store) -> Together:
             made.failures[role] = str(failure)
             announce(str(failure), error=True)
             failed.add(each.key)
+            if failure.record is not None:
+                made.failed[role] = failure.record
     return made
 
 

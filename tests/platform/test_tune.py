@@ -205,8 +205,8 @@ def test_a_range_is_checked_at_its_ends_before_anything_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = proposals(monkeypatch)
+    words = [word for word in WORDS if not word.startswith(("method", "model"))]
     with pytest.raises(BenchmarkError, match="largest rank that pays"):
-        words = [word for word in WORDS if not word.startswith(("method", "model"))]
         tune.main([*words, "method=svd", "method.rank=1..5000", "--search", "optuna", "--store", str(tmp_path)])
     assert not made
 
