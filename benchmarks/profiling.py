@@ -118,7 +118,7 @@ class Timer:
         if spent > self.thorough * PATIENCE and done >= FEWEST:
             return
         calls = self._of(MIN_CALLS)
-        least = calls * (number + 1) // of - calls * number // of
+        least = max(1, calls * (number + 1) // of - calls * number // of)
         self.begun.append(time.time())
         self.times.append([])
         for batch in self._for_seconds(self.share * MEASURE_SECONDS / of, least, MAX_CALLS // of, PATIENCE / of):

@@ -121,6 +121,11 @@ def test_task_and_scale_choose_model_and_data(scale: str, card: str) -> None:
     assert (spec.model, spec.card.id, spec.scale) == ("deepfm", card, scale)
 
 
+def test_smoke_runs_are_timed_briefly_unless_more_is_asked_for() -> None:
+    found = [RunSpec.of(words).config["profile"] for words in ([], ["scale=smoke"], ["scale=smoke", "profile=fast"])]
+    assert found == ["fast", "brief", "fast"]
+
+
 def test_a_typed_choice_wins_over_the_default_of_task_and_scale() -> None:
     spec = RunSpec.of(["scale=smoke", "data=ml_100k", "model=dnn", "trainer.max_epochs=7"])
     assert (spec.card.id, spec.model) == ("ml_100k", "dnn")
