@@ -12,7 +12,7 @@ COMMANDS = {
     "report": "static leaderboard from the store  [--store results] [--out report]",
     "compare": "BASE HEAD: has anything become worse? Stores, records.json or commits  [--html FILE] [--markdown FILE|-]",
     "verify": "check the store: checksums, damaged records, stale drafts  [--store results]",
-    "tune": "task=T method=M KEY=V,V ...: try values on validation, write the best to conf/tuned  [--write]",
+    "tune": "task=T method=M KEY=V,V|LOW..HIGH ...: search on validation, best to conf/tuned  [--search optuna] [--write]",
     "rescore": "metrics anew from stored predictions, without training  [--store results]",
     "retime": "BASE HEAD: latency of stored runs anew, both sides in turns, for compare  [--rounds 11] [--row TEXT]",
     "predict": "RUN INPUT OUTPUT: use a trained run on a file of your own (CSV, PNG, GeoTIFF ...)  [--fold NAME]",
@@ -33,8 +33,8 @@ python -m benchmarks task=T method=M [model=N] [data=D] [scale=smoke|small|paper
   shots=16                 training samples that a run sees, drawn by its seed; all unless given
   weights=published|ID|PATH    start from published weights (of this data set, or of data set ID) or a file, untrained
   store=results            where records are kept: a folder or an fsspec URL
-  profile=none|fast|full   sizes and latency (fast), also peak memory in a fresh process (full)
-  if_exists=reuse|rerun|error, companions=false, report=false, pictures=false, trainer.progress=false
+  profile=none|brief|fast|full   sizes and latency (fast), also peak memory in a fresh process (full)
+  if_exists=reuse|skip|rerun|error, companions=false, report=false, pictures=false, trainer.progress=false
   --cfg job                show the composed configuration instead of running
 
 python -m benchmarks COMMAND ...

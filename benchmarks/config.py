@@ -29,6 +29,8 @@ FOLDER_GROUPS = ("trainer", "scale", "tuned", "experiment")
 CHOICE_GROUPS = (*registry.GROUPS, "data", *FOLDER_GROUPS)
 OFF = ("experiment=null", "tuned=null")
 """Groups that can be switched off, which Hydra spells otherwise."""
+CUT_UP = ("fsdp", "deepspeed", "model_parallel")
+"""Lightning's strategies that give each device a part of the network."""
 SWEEP = re.compile(r",|\b(choice|range|glob|interval)\(")
 
 
@@ -84,7 +86,7 @@ def forget() -> None:
     _composed.cache_clear()
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2048)
 def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     """The same for a caller who leaves it as it is. Composing takes a tenth of a second, and runs of a sweep share a base."""
     _check_choices(overrides)
@@ -142,6 +144,12 @@ def _check_choices(overrides: Iterable[str]) -> None:
     for override in overrides:
         key, value = split_override(override)
         group, _, name = key.partition(".")
+        if key == "trainer.strategy" and value.startswith(CUT_UP):
+            raise BenchmarkError(
+                f"'{override}': networks are not cut up over devices, since every process judges the whole one. "
+                "Type trainer.strategy=ddp; a network that is too large for a device wants a smaller trainer.batch_size with "
+                "trainer.accumulate, or trainer.precision=bf16-mixed."
+            )
         if key in CHOICE_GROUPS and override not in OFF and value not in choices(key):
             if SWEEP.search(value):
                 raise _sweep(override)

@@ -36,14 +36,21 @@ PATIENCE, FEWEST = 15.0, 3
 """Seconds after which what is so slow that even the fewest calls take longer is not asked again, and how often it is at least."""
 SHARE = 0.3
 """Of these seconds, for a second form of the same network."""
+BRIEF = 0.02
+"""Of these seconds and of the fewest calls, where only something is to be timed (`profile=brief`)."""
 ROUNDS = 7
 """Blocks of a measurement: as few as a rank test over blocks can do with."""
 SESSION = uuid.uuid4().hex[:12]
 """Names this process: blocks of one session share a machine and a clock."""
 
 
-def profile(solver: Solver, split: Split, task: Task, folder: Path, *, memory: bool) -> Cost:
-    """The static cost of a saved solver and its speed on samples of `split`; peak memory only where asked (seconds)."""
+def profile(
+    solver: Solver, split: Split, task: Task, folder: Path, *, memory: bool = False, share: float = 1.0
+) -> Cost:
+    """The static cost of a saved solver and its speed on samples of `split`; peak memory only where asked (seconds).
+
+    `share` shortens the timing.
+    """
     split = inputs(split, task)
     sizes = {file: file.stat().st_size for file in folder.rglob("*.safetensors")}
     cost = Cost(bytes_adapter=sizes.pop(folder / ADAPTER, None))  # which is not shipped beside what it was merged into
@@ -56,7 +63,7 @@ def profile(solver: Solver, split: Split, task: Task, folder: Path, *, memory: b
         parts = {name: unique_parameters(part) + stored_constants(part) for name, part in network.named_children()}
         cost.parts = {name: count for name, count in parts.items() if count}
         cost.flops = count_flops(solver, split, task)
-    cost.latency_ms = in_turns(timers_of(solver, split, task))
+    cost.latency_ms = in_turns(timers_of(solver, split, task, share))
     cost.throughput = throughput(cost.latency_ms)
     if memory:
         device = getattr(solver, "device", torch.device("cpu"))
@@ -101,21 +108,24 @@ class Timer:
         random = np.random.default_rng(0)
         task = getattr(solver, "task", None)
         self.batches = [drawn(split, task, random.integers(0, _parts(split, task), batch_size)) for _ in range(64)]
+        # A second form is timed as often as the first one; what is brief is not.
+        self.thorough = min(1.0, share / SHARE)
         self.calls = 0
         self.times: list[list[float]] = []
         self.begun: list[float] = []
 
     def warm_up(self) -> None:
         """Calls that are not timed."""
-        for batch in self._for_seconds(self.share * WARM_UP_SECONDS, 10, MAX_CALLS, PATIENCE):
+        for batch in self._for_seconds(self.share * WARM_UP_SECONDS, self._of(10), MAX_CALLS, PATIENCE):
             self.solver.predict(batch)
 
     def block(self, number: int, of: int = ROUNDS) -> None:
         """The block with this number of so many, which share the calls and the seconds; none where calls take too long."""
         spent, done = sum(map(sum, self.times)) / 1000, sum(map(len, self.times))
-        if spent > PATIENCE and done >= FEWEST:
+        if spent > self.thorough * PATIENCE and done >= FEWEST:
             return
-        least = MIN_CALLS * (number + 1) // of - MIN_CALLS * number // of
+        calls = self._of(MIN_CALLS)
+        least = max(1, calls * (number + 1) // of - calls * number // of)
         self.begun.append(time.time())
         self.times.append([])
         for batch in self._for_seconds(self.share * MEASURE_SECONDS / of, least, MAX_CALLS // of, PATIENCE / of):
@@ -124,6 +134,9 @@ class Timer:
             self.solver.predict(batch)
             _synchronise(self.device)
             self.times[-1].append(1000 * (time.perf_counter() - started))
+
+    def _of(self, calls: int) -> int:
+        return max(1, round(self.thorough * calls))
 
     def latency(self, session: str = SESSION) -> Latency:
         """Median, 10th and 90th percentile of all calls, and the median of each block."""
@@ -173,16 +186,16 @@ def latency(solver: Solver, split: Split, batch_size: int, form: str = "eager", 
     return in_turns([Timer(solver, split, batch_size, form, share)])[0]
 
 
-def timers_of(solver: Solver, split: Split, task: Task) -> list[Timer]:
+def timers_of(solver: Solver, split: Split, task: Task, share: float = 1.0) -> list[Timer]:
     """A timer for each batch size, and then one each for the form in which the network leaves the suite, if it has one.
 
     That comes last, since readers that know nothing of forms take the first latency of a batch size.
     """
     sizes = [size for size in task.latency_batches if size <= _parts(split, task)]
-    timers = [Timer(solver, split, size) for size in sizes]
+    timers = [Timer(solver, split, size, share=share) for size in sizes]
     if isinstance(solver, NetworkSolver) and (fused := task.exported(solver.network)) is not solver.network:
         quick = NetworkSolver(task, fused, solver.schema)
-        timers += [Timer(quick, split, size, "fused", SHARE) for size in sizes]
+        timers += [Timer(quick, split, size, "fused", SHARE * share) for size in sizes]
     return timers
 
 

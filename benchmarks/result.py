@@ -43,7 +43,14 @@ def show(spec: RunSpec, rows: Mapping[str, Record], store: Store) -> None:
     if "result" in rows:
         console.print(f"record  {store.folder(rows['result'].run_id)}/record.json", soft_wrap=True, highlight=False)
     if spec.config["report"] and rows:
-        from benchmarks.commands.report import build_report, with_published
+        bring_report_up_to_date(store)
 
-        page = build_report(with_published(store), Path("report"))
-        console.print(f"report  {page.resolve()}", soft_wrap=True, highlight=False)
+
+def bring_report_up_to_date(store: Store) -> None:
+    """Builds the report of a store beside the published runs, in the working directory, and says where it is."""
+    from benchmarks.commands.report import build_report, with_published
+
+    page = build_report(with_published(store), Path("report"))
+    Console(width=None if sys.stdout.isatty() else 200).print(
+        f"report  {page.resolve()}", soft_wrap=True, highlight=False
+    )

@@ -30,7 +30,7 @@ from benchmarks.leaderboard.record import Cost, Failure, Record, utc_now
 from benchmarks.leaderboard.store import Store
 from benchmarks.leaderboard.worst import PICTURED
 from benchmarks.method import Method
-from benchmarks.profiling import profile
+from benchmarks.profiling import BRIEF, profile
 from benchmarks.provenance import provenance
 from benchmarks.scoring import Evaluation, score
 from benchmarks.side_files import write_history, write_samples
@@ -44,6 +44,10 @@ SOLVER, PICTURES = "solver", "pictures"
 
 class RunFailed(Exception):
     """A run that ended with a record of its failure; the text is what a user needs to know."""
+
+    def __init__(self, text: str, record: Record | None = None) -> None:
+        super().__init__(text)
+        self.record = record
 
 
 @dataclass
@@ -81,9 +85,8 @@ def run(spec: RunSpec, store: Store) -> Record:
             )
         return found
     with store.lock(spec.key):
-        if choice == "reuse" and (found := store.find(spec.key)):
-            return found
-        return _make(spec, store)
+        found = store.find(spec.key) if choice in ("reuse", "skip") else None
+        return found or _make(spec, store)
 
 
 def _make(spec: RunSpec, store: Store) -> Record:
@@ -107,7 +110,7 @@ def _make(spec: RunSpec, store: Store) -> Record:
     if record.status == "interrupted":
         raise KeyboardInterrupt(_explain(record))
     if record.failure:
-        raise RunFailed(_explain(record))
+        raise RunFailed(_explain(record), record)
     return record
 
 
@@ -285,7 +288,6 @@ def _complete(record: Record, spec: RunSpec, bundle: DataBundle, benches: list[B
         *(note for bench in benches for note in bench.notes),
         *([f"Training was resumed after {resumed} epochs."] if resumed else []),
     ]
-    weights = [used for bench in benches for used in bench.weights_used]
     return msgspec.structs.replace(
         record,
         status="ok",
@@ -293,14 +295,13 @@ def _complete(record: Record, spec: RunSpec, bundle: DataBundle, benches: list[B
         quality=evaluation.quality,
         cost=cost,
         notes=list(dict.fromkeys(notes)),
-        provenance=provenance(weights),
+        provenance=provenance([used for bench in benches for used in bench.weights_used]),
     )
 
 
-ADVICE: dict[str, str | None] = {
+ADVICE = {
     "interrupted": "Type the same command again: training goes on from the last checkpoint, where one was written.",
     "oom": "Halve trainer.batch_size and set trainer.accumulate=2, or choose a smaller model.",
-    "failed": None,
 }
 
 
@@ -310,7 +311,7 @@ def _failed(record: Record, progress: Progress, error: BaseException) -> Record:
         phase=progress.phase,
         exception=type(error).__name__,
         message=str(error),
-        advice=ADVICE[status],
+        advice=ADVICE.get(status),
         traceback=traceback.format_exc().splitlines()[-40:],
     )
     return msgspec.structs.replace(record, status=status, failure=failure, provenance=provenance())
@@ -338,5 +339,5 @@ def _profile(spec: RunSpec, solver: Solver, bundle: DataBundle, task: Task, fold
     level = spec.config["profile"]
     if level == "none":
         return Cost()
-    fold = bundle.folds[0]
-    return profile(solver, fold.training.val, task, folder / SOLVER / fold.name, memory=level == "full")
+    fold, share = bundle.folds[0], BRIEF if level == "brief" else 1.0
+    return profile(solver, fold.training.val, task, folder / SOLVER / fold.name, memory=level == "full", share=share)

@@ -57,6 +57,14 @@ class Accelerator(Enum):
     mps = "mps"
 
 
+class Strategy(Enum):
+    """How several devices share a run, by Lightning's names; `auto` is `ddp` where there are several."""
+
+    auto = "auto"
+    ddp = "ddp"
+    ddp_find_unused_parameters_true = "ddp_find_unused_parameters_true"
+
+
 class Logger(Enum):
     """Lightning loggers that a run can also write to."""
 
@@ -67,17 +75,21 @@ class Logger(Enum):
 
 
 class Profile(Enum):
-    """How much is measured after training: nothing, sizes and latency, or also peak memory in a fresh process."""
+    """How much is measured after training: nothing, sizes and a few timed calls (for smoke runs, whose times nobody compares),
+    sizes and latency, or also peak memory in a fresh process."""
 
     none = "none"
+    brief = "brief"
     fast = "fast"
     full = "full"
 
 
 class IfExists(Enum):
-    """What to do where the store already holds this run: use it, run again, or stop."""
+    """What to do where the store already holds this run: use it (one that failed is made again), leave it alone however it
+    ended, run again, or stop."""
 
     reuse = "reuse"
+    skip = "skip"
     rerun = "rerun"
     error = "error"
 
@@ -122,7 +134,7 @@ class Trainer:
     deterministic: bool = True
     accelerator: Accelerator = Accelerator.auto
     devices: int = 1
-    strategy: str = "auto"
+    strategy: Strategy = Strategy.auto
     threads: int | None = None
     workers: int = 0
     logger: Logger | None = None

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -17,11 +18,14 @@ import pytest
 
 from benchmarks import provenance, runner, scoring, trainer
 from benchmarks.__main__ import COMMANDS, main
+from benchmarks.commands import tune
 from benchmarks.config import expand
 from benchmarks.ctr import metrics as ctr_metrics
 from benchmarks.ctr.task import CTR
 from benchmarks.datasets.bundle import DataBundle, Fold, Split
 from benchmarks.datasets.open import open_bundle
+from benchmarks.errors import Misfit
+from benchmarks.launchers import EXTRAS, _engine, launcher_of
 from benchmarks.leaderboard.record import decode, encode
 from benchmarks.leaderboard.store import Store
 from benchmarks.leaderboard.worst import WORST, read_worst
@@ -437,8 +441,8 @@ def test_a_base_that_fails_is_tried_once(folder: Path, monkeypatch: pytest.Monke
 
 def test_a_sweep_leaves_out_what_does_not_fit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-m", *QUICK, *ALONE, "method=none,stay"]) == 0
-    assert "skipped: " in (errors := capsys.readouterr().err)
-    assert "'stay' is made for trajectory" in errors
+    assert "skipped: " in (shown := capsys.readouterr().out)
+    assert "'stay' is made for trajectory" in shown
     assert [record.method for record in Store("results").records()] == ["none"]
 
 
@@ -493,17 +497,52 @@ def readme_commands() -> list[list[str]]:
     return [shlex.split(line, comments=True)[3:] for line in lines]
 
 
+def points(words: list[str]) -> list[list[str]]:
+    """The runs that a command makes, or of many of them a dozen."""
+    typed = [word for word in words if "=" in word and not word.startswith("hydra")]
+    if words[0] == "tune":
+        space = tune._space(typed)
+        assert tune._searching(tune._parser().parse_known_args(words[1:])[0], space) == ("--search" in words)
+        fixed = [word for word in typed if word.partition("=")[0] not in space]
+        return [[*fixed, *point] for point in tune._corners(space)]
+    found = expand(typed) if words[0] == "-m" else [typed]
+    return found[:: max(1, len(found) // 12)]
+
+
 @pytest.mark.parametrize("words", readme_commands(), ids=" ".join)
 def test_the_readmes_commands_are_understood(words: list[str], trained: Path, folder: Path) -> None:
     if any("=" in word for word in words):
-        typed = [word for word in words if "=" in word]
-        for point in expand(typed) if words[0] in ("-m", "tune") else [typed]:
-            assert f"task={RunSpec.of(point).task}" == point[0] or point[0].startswith("experiment=")
+        fits = []
+        for point in points(words):
+            try:
+                spec = RunSpec.of(point)
+            except Misfit:
+                continue
+            fits.append(point)
+            assert f"task={spec.task}" == point[0] or point[0].startswith("experiment=")
+        assert fits
         return
     for store in ("results", "before"):
         shutil.copytree(trained / "results", folder / store)
     clicks(folder / "clicks.csv")
     assert main(words) == 0
+
+
+@pytest.mark.parametrize(
+    "words", [words for words in readme_commands() if any("launcher" in word for word in words)], ids=" ".join
+)
+def test_the_readmes_launchers_take_their_settings(words: list[str], folder: Path) -> None:
+    launching = [word for word in words if word.startswith("hydra")]
+    name = launching[0].partition("=")[2]
+    if find_spec("hydra_plugins") is None or find_spec(f"hydra_plugins.hydra_{EXTRAS[name]}_launcher") is None:
+        pytest.skip(f"the extra `{EXTRAS[name]}` is not installed")
+    assert launcher_of(launching) == name
+    with _engine(name, len, launching, folder, 3) as launcher:
+        assert type(launcher).__module__.split(".")[1] == f"hydra_{EXTRAS[name]}_launcher"
+        given = {
+            word.partition("=")[0].removeprefix("hydra.launcher."): word.partition("=")[2] for word in launching[1:]
+        }
+        assert {key: str(launcher.params[key]) for key in given} == given
 
 
 def test_the_readme_shows_every_command() -> None:

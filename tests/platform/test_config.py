@@ -46,8 +46,8 @@ def refusal(*words: str) -> str:
         ("trainer.logger=nope", "csv, tensorboard, mlflow, wandb"),
         ("trainer.precision=8", "32-true"),
         ("companions=maybe", "bool"),
-        ("if_exists=maybe", "reuse, rerun, error"),
-        ("profile=fastt", "none, fast, full"),
+        ("if_exists=maybe", "reuse, skip, rerun, error"),
+        ("profile=fastt", "none, brief, fast, full"),
         ("model.embedding_dim=abc", "model.embedding_dim=10"),
         ("model.hidden_units=[a]", "model.hidden_units=[400,400,400]"),
         ("model.embedding_dim=0", "1 or more"),
@@ -119,6 +119,11 @@ def test_what_cannot_be_read_as_a_setting_is_answered_with_what_to_type(typed: s
 def test_task_and_scale_choose_model_and_data(scale: str, card: str) -> None:
     spec = RunSpec.of(["task=ctr", f"scale={scale}"])
     assert (spec.model, spec.card.id, spec.scale) == ("deepfm", card, scale)
+
+
+def test_smoke_runs_are_timed_briefly_unless_more_is_asked_for() -> None:
+    found = [RunSpec.of(words).config["profile"] for words in ([], ["scale=smoke"], ["scale=smoke", "profile=fast"])]
+    assert found == ["fast", "brief", "fast"]
 
 
 def test_a_typed_choice_wins_over_the_default_of_task_and_scale() -> None:

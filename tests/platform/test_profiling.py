@@ -319,3 +319,13 @@ def test_a_task_of_whole_groups_is_timed_and_counted_by_the_group() -> None:
     solver = NetworkSolver(OfGroups(), nn.Linear(4, 1), {})
     assert [each.batch for each in profiling.in_turns(profiling.timers_of(solver, split, solver.task))] == [1, 2]
     assert count_flops(solver, split, solver.task).value == 3 * 2 * 4
+
+
+def test_what_is_brief_times_a_few_calls_and_counts_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(profiling, "WARM_UP_SECONDS", 0.0)
+    monkeypatch.setattr(profiling, "MEASURE_SECONDS", 0.0)
+    solver = NetworkSolver(Plain(), nn.Linear(4, 1), {})
+    brief, fast = (profile(solver, rows(4), Plain(), tmp_path, share=share) for share in (profiling.BRIEF, 1.0))
+    assert [each.repeats for each in fast.latency_ms] == [profiling.MIN_CALLS] * 2
+    assert all(0 < each.repeats < profiling.MIN_CALLS / 2 for each in brief.latency_ms)
+    assert (brief.params_total, brief.flops) == (fast.params_total, fast.flops)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -11,6 +13,7 @@ from benchmarks import runner
 from benchmarks.commands import tune
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.store import Store
+from benchmarks.search import Span
 from benchmarks.spec import RunSpec
 
 WORDS = [
@@ -117,9 +120,114 @@ def test_a_point_that_diverges_comes_last(
         (["trainer.learning_rate=0.1"], "Nothing is searched"),
         (["seed=0,1"], "'seed' is not what a search chooses"),
         (["--faster"], "'--faster' is no setting"),
+        (["trainer.learning_rate=1e-4..1e-2"], "Add --search optuna"),
+        (["trainer.learning_rate=1e-2..1e-4", "--search", "optuna"], "type the smaller end first"),
+        (["trainer.learning_rate=0.1,0.2", "--trials", "3"], "type --search optuna"),
+        (["trainer.learning_rate=1e-4..1e-2", "--search", "optuna", "--trials", "0"], "1 or more"),
     ],
 )
 def test_what_cannot_be_searched_is_said(words: list[str], what: str, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=what):
         tune.main([*WORDS, *words, "--store", str(tmp_path)])
     assert not list(tmp_path.iterdir())
+
+
+def rates(spec: RunSpec, store: Store) -> tuple[float, float]:
+    """A validation that knows the answer: best at a rate of 1e-3 and 8 hidden units."""
+    away = (
+        abs(np.log10(spec.config["trainer"]["learning_rate"]) + 3) + abs(spec.config["trainer"]["max_epochs"] - 8) / 8
+    )
+    return float(-away), 1.0
+
+
+SEARCH = (
+    "trainer.learning_rate=1e-6..1e0",
+    "trainer.max_epochs=1..16",
+    "trainer.optimizer=adam,sgd",
+    "--search",
+    "optuna",
+)
+
+
+def proposals(monkeypatch: pytest.MonkeyPatch, cut_after: int | None = None) -> list[tuple[float, int, str]]:
+    """The settings that are validated from here on; an interrupt comes after so many."""
+    made: list[tuple[float, int, str]] = []
+
+    def validate(spec: RunSpec, store: Store) -> tuple[float, float]:
+        if len(made) == cut_after:
+            raise KeyboardInterrupt
+        trainer = spec.config["trainer"]
+        made.append((trainer["learning_rate"], trainer["max_epochs"], trainer["optimizer"]))
+        return rates(spec, store)
+
+    monkeypatch.setattr(runner, "validate", validate)
+    return made
+
+
+def test_a_search_that_was_cut_off_goes_on_as_if_it_had_not_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna", reason="the extra `search` is not installed")
+    whole = proposals(monkeypatch)
+    tune.main([*WORDS, *SEARCH, "--trials", "14", "--store", str(tmp_path / "whole")])
+    assert len(set(whole)) == 14
+    assert all(1e-6 <= rate <= 1 and 1 <= epochs <= 16 for rate, epochs, _ in whole)
+    printed = capsys.readouterr().out
+    cut = proposals(monkeypatch, cut_after=11)
+    with pytest.raises(KeyboardInterrupt):
+        tune.main([*WORDS, *SEARCH, "--trials", "14", "--store", str(tmp_path / "cut")])
+    rest = proposals(monkeypatch)
+    tune.main([*WORDS, *SEARCH, "--trials", "14", "--store", str(tmp_path / "cut")])
+    assert [*cut, *rest] == whole
+    assert len(rest) == 3
+    assert capsys.readouterr().out == printed
+
+
+def test_a_search_finds_what_is_best_and_writes_its_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna", reason="the extra `search` is not installed")
+    made = proposals(monkeypatch)
+    where = ["--store", str(tmp_path / "store"), "--folder", str(tmp_path / "tuned"), "--write"]
+    tune.main([*WORDS, *SEARCH, "--trials", "40", *where])
+    scores = [-abs(np.log10(rate) + 3) - abs(epochs - 8) / 8 for rate, epochs, _ in made]
+    assert max(scores) > -0.5
+    assert np.mean(scores[20:]) > np.mean(scores[:10]), "proposals learn from what was told"
+    content = yaml.safe_load((tmp_path / "tuned" / "ctr_small_dim.yaml").read_text(encoding="utf-8"))
+    assert content["tuned"]["budget"] == "40 trials of optuna's TPE"
+    assert "trainer.learning_rate=1e-6..1e0" in content["tuned"]["space"]
+    assert "--search optuna --trials 40" in content["tuned"]["space"]
+    best = made[int(np.argmax(scores))]
+    assert (content["trainer"]["learning_rate"], content["trainer"]["max_epochs"]) == best[:2]
+
+
+def test_a_range_is_checked_at_its_ends_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = proposals(monkeypatch)
+    words = [word for word in WORDS if not word.startswith(("method", "model"))]
+    with pytest.raises(BenchmarkError, match="largest rank that pays"):
+        tune.main([*words, "method=svd", "method.rank=1..5000", "--search", "optuna", "--store", str(tmp_path)])
+    assert not made
+
+
+def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(BenchmarkError, match=r"lowrank-benchmarks\[search\]"):
+        tune.main([*WORDS, "trainer.learning_rate=1e-4..1e-2", "--search", "optuna", "--store", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("1e-5..1e-2", (1e-5, 1e-2, False, True)),
+        ("2..64", (2, 64, True, True)),
+        ("1..5", (1, 5, True, False)),
+        ("0..0.5", (0, 0.5, False, False)),
+        ("0.1", None),
+        ("..", None),
+    ],
+)
+def test_a_range_is_two_numbers_and_two_dots(text: str, span: tuple[float, float, bool, bool] | None) -> None:
+    found = Span.of(text)
+    assert (found and (found.low, found.high, found.whole, found.log)) == span
