@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import time
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,10 +27,12 @@ from benchmarks.datasets.bundle import DataBundle, Fold
 from benchmarks.errors import BenchmarkError
 from benchmarks.inference import collect
 from benchmarks.leaderboard.draft import Draft
+from benchmarks.leaderboard.places import Unwritable, storing
 from benchmarks.leaderboard.record import Cost, Failure, Record, utc_now
 from benchmarks.leaderboard.store import Store
 from benchmarks.leaderboard.worst import PICTURED
 from benchmarks.method import Method
+from benchmarks.preemption import preemptible
 from benchmarks.profiling import profile
 from benchmarks.provenance import provenance
 from benchmarks.scoring import Evaluation, score
@@ -81,30 +84,35 @@ def run(spec: RunSpec, store: Store) -> Record:
             )
         return found
     with store.lock(spec.key):
-        if choice == "reuse" and (found := store.find(spec.key)):
+        found = store.find(spec.key)
+        if choice == "reuse" and found:
             return found
-        return _make(spec, store)
+        with preemptible() as write:
+            return _make(spec, store, utc_now(after=found and found.created_utc), write)
 
 
-def _make(spec: RunSpec, store: Store) -> Record:
+def _make(spec: RunSpec, store: Store, now: str, write: Callable[[], None]) -> Record:
     started = time.perf_counter()
-    draft = store.begin(_begin(spec))
+    draft = store.begin(_begin(spec, now))
     progress = Progress()
     _settle(spec)
     try:
         record = _phases(spec, store, draft, progress)
+    except Unwritable:
+        raise  # no mistake in the command, and hours of training may lie in the draft: the next start takes it up
     except BenchmarkError:
         draft.discard()
         raise
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # every failure becomes a record
         record = _failed(draft.record, progress, error)
+    write()
     record.cost.wall_seconds = time.perf_counter() - started
-    record.finished_utc = utc_now()
-    (draft.folder / "log.txt").write_text(
-        "\n".join([*progress.lines, *(record.failure.traceback if record.failure else [])]) + "\n", encoding="utf-8"
-    )
+    record.finished_utc = utc_now(after=record.created_utc)
+    lines = [*progress.lines, *(record.failure.traceback if record.failure else [])]
+    with storing(draft.folder):
+        (draft.folder / "log.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     draft.commit(record)
-    if record.status == "interrupted":
+    if record.failure and record.failure.exception in STOPS:
         raise KeyboardInterrupt(_explain(record))
     if record.failure:
         raise RunFailed(_explain(record))
@@ -251,12 +259,12 @@ def _bench(spec: RunSpec, task: Task, fold: Fold, store: Store, folder: Path) ->
     return Bench(spec, task, fold, folder, find_base)
 
 
-def _begin(spec: RunSpec) -> Record:
+def _begin(spec: RunSpec, now: str) -> Record:
     name = "-".join(filter(None, (spec.method, spec.model)))
     return Record(
         run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{name}-s{spec.seed}-{uuid.uuid4().hex[:6]}",
         status="running",
-        created_utc=utc_now(),
+        created_utc=now,
         task=spec.task,
         task_version=spec.config["task"]["version"],
         dataset=spec.card.id,
@@ -291,6 +299,7 @@ def _complete(record: Record, spec: RunSpec, bundle: DataBundle, benches: list[B
         *bundle.notes,
         *(note for bench in benches for note in bench.notes),
         *([f"Training was resumed after {resumed} epochs."] if resumed else []),
+        *(history.damage for history in histories if history.damage),
     ]
     weights = [used for bench in benches for used in bench.weights_used]
     return msgspec.structs.replace(
@@ -304,6 +313,8 @@ def _complete(record: Record, spec: RunSpec, bundle: DataBundle, benches: list[B
     )
 
 
+STOPS = ("KeyboardInterrupt", "SystemExit")
+FULL = (errno.ENOSPC, errno.EDQUOT)
 ADVICE: dict[str, str | None] = {
     "interrupted": "Type the same command again: training goes on from the last checkpoint, where one was written.",
     "oom": "Halve trainer.batch_size and set trainer.accumulate=2, or choose a smaller model.",
@@ -324,7 +335,8 @@ def _failed(record: Record, progress: Progress, error: BaseException) -> Record:
 
 
 def _status(error: BaseException) -> Literal["interrupted", "oom", "failed"]:
-    if isinstance(error, KeyboardInterrupt | SystemExit):
+    # A full disk is nobody's fault either: the run goes on where it was, once there is room.
+    if isinstance(error, KeyboardInterrupt | SystemExit) or getattr(error, "errno", None) in FULL:
         return "interrupted"
     # torch has no error class of its own for a CPU or an Apple GPU that is out of memory.
     out_of_memory = re.search(r"out of memory|can't allocate memory|not enough memory", str(error))

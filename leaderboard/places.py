@@ -16,6 +16,10 @@ NOTE = "draft.json"
 """What a draft says of itself; it stays until the run is in its place, so that no other process takes it up."""
 
 
+class Unwritable(BenchmarkError):
+    """The store's file system refuses to write. What a run has made so far stays where it is, for the next start."""
+
+
 class Place(Protocol):
     """Committed runs. A run exists once its `record.json` does; names of side files are relative, with '/'."""
 
@@ -128,7 +132,7 @@ def storing(where: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BenchmarkError(
+        raise Unwritable(
             f"The result store cannot be written: {where}: {error.strerror or error}. "
             "Free some space, or name another folder with store=PATH."
         ) from error

@@ -26,8 +26,8 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     yield f"memory://{tmp_path.name}/results"
     monkeypatch.undo()
-    if fsspec.filesystem("memory").exists(f"/{tmp_path.name}"):
-        fsspec.filesystem("memory").rm(f"/{tmp_path.name}", recursive=True)
+    for path in [path for path in MemoryFileSystem.store if path.startswith(f"/{tmp_path.name}/")]:
+        del MemoryFileSystem.store[path]
 
 
 def make(run_id: str, **changes) -> Record:
