@@ -497,7 +497,7 @@ def readme_commands() -> list[list[str]]:
 def test_the_readmes_commands_are_understood(words: list[str], trained: Path, folder: Path) -> None:
     if any("=" in word for word in words):
         typed = [word for word in words if "=" in word]
-        for point in expand(typed) if words[0] in ("-m", "tune") else [typed]:
+        for point in expand(typed) if words[0] in ("-m", "tune", "plan") else [typed]:
             assert f"task={RunSpec.of(point).task}" == point[0] or point[0].startswith("experiment=")
         return
     for store in ("results", "before"):
