@@ -88,7 +88,7 @@ def run(spec: RunSpec, store: Store) -> Record:
         if choice == "reuse" and found:
             return found
         with preemptible() as write:
-            return _make(spec, store, utc_now(after=found and found.created_utc), write)
+            return _make(spec, store, utc_now(after=found.created_utc if found else None), write)
 
 
 def _make(spec: RunSpec, store: Store, now: str, write: Callable[[], None]) -> Record:
