@@ -12,6 +12,8 @@ COMMANDS = {
     "report": "static leaderboard from the store  [--store results] [--out report]",
     "compare": "BASE HEAD: has anything become worse? Stores, records.json or commits  [--html FILE] [--markdown FILE|-]",
     "verify": "check the store: checksums, damaged records, stale drafts  [--store results]",
+    "plan": "KEY=VALUE,VALUE ... | --published | --file FILE: many runs in shards  [--shards N] [--json | --run N]",
+    "merge": "SHARD ...: the runs of several stores into one, nothing replaced  [--store results]",
     "tune": "task=T method=M KEY=V,V|LOW..HIGH ...: search on validation, best to conf/tuned  [--search optuna] [--write]",
     "rescore": "metrics anew from stored predictions, without training  [--store results]",
     "retime": "BASE HEAD: latency of stored runs anew, both sides in turns, for compare  [--rounds 11] [--row TEXT]",

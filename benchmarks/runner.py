@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
-import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 import msgspec
 import numpy as np
-import torch
 import yaml
 
 from benchmarks import registry
 from benchmarks.datasets.bundle import DataBundle, Fold
 from benchmarks.device import device_of, settle
 from benchmarks.errors import BenchmarkError
+from benchmarks.failures import STOPS, explain, failed
 from benchmarks.inference import collect
 from benchmarks.leaderboard.draft import Draft
-from benchmarks.leaderboard.record import Cost, Failure, Record, utc_now
+from benchmarks.leaderboard.places import Unwritable, storing
+from benchmarks.leaderboard.record import Cost, Record, utc_now
 from benchmarks.leaderboard.store import Store
 from benchmarks.leaderboard.worst import PICTURED
 from benchmarks.method import Method
+from benchmarks.preemption import preemptible
 from benchmarks.profiling import BRIEF, profile
 from benchmarks.provenance import provenance
 from benchmarks.scoring import Evaluation, score
@@ -85,32 +84,38 @@ def run(spec: RunSpec, store: Store) -> Record:
             )
         return found
     with store.lock(spec.key):
-        found = store.find(spec.key) if choice in ("reuse", "skip") else None
-        return found or _make(spec, store)
+        found = store.find(spec.key)
+        if choice in ("reuse", "skip") and found:
+            return found
+        with preemptible() as write:
+            return _make(spec, store, utc_now(after=found.created_utc if found else None), write)
 
 
-def _make(spec: RunSpec, store: Store) -> Record:
+def _make(spec: RunSpec, store: Store, now: str, write: Callable[[], None]) -> Record:
     started = time.perf_counter()
-    draft = store.begin(_begin(spec))
+    draft = store.begin(_begin(spec, now))
     progress = Progress()
     settle(spec.config["trainer"])
     try:
         record = _phases(spec, store, draft, progress)
+    except Unwritable:
+        raise  # no mistake in the command, and hours of training may lie in the draft: the next start takes it up
     except BenchmarkError:
         draft.discard()
         raise
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # every failure becomes a record
-        record = _failed(draft.record, progress, error)
+        record = failed(draft.record, progress.phase, error)
+    write()
     record.cost.wall_seconds = time.perf_counter() - started
-    record.finished_utc = utc_now()
-    (draft.folder / "log.txt").write_text(
-        "\n".join([*progress.lines, *(record.failure.traceback if record.failure else [])]) + "\n", encoding="utf-8"
-    )
+    record.finished_utc = utc_now(after=record.created_utc)
+    lines = [*progress.lines, *(record.failure.traceback if record.failure else [])]
+    with storing(draft.folder):
+        (draft.folder / "log.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     draft.commit(record)
-    if record.status == "interrupted":
-        raise KeyboardInterrupt(_explain(record))
+    if record.failure and record.failure.exception in STOPS:
+        raise KeyboardInterrupt(explain(record))
     if record.failure:
-        raise RunFailed(_explain(record), record)
+        raise RunFailed(explain(record), record)
     return record
 
 
@@ -247,12 +252,12 @@ def _bench(spec: RunSpec, task: Task, fold: Fold, store: Store, folder: Path) ->
     return Bench(spec, task, fold, folder, find_base)
 
 
-def _begin(spec: RunSpec) -> Record:
+def _begin(spec: RunSpec, now: str) -> Record:
     name = "-".join(filter(None, (spec.method, spec.model)))
     return Record(
         run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{name}-s{spec.seed}-{uuid.uuid4().hex[:6]}",
         status="running",
-        created_utc=utc_now(),
+        created_utc=now,
         task=spec.task,
         task_version=spec.config["task"]["version"],
         dataset=spec.card.id,
@@ -287,6 +292,7 @@ def _complete(record: Record, spec: RunSpec, bundle: DataBundle, benches: list[B
         *bundle.notes,
         *(note for bench in benches for note in bench.notes),
         *([f"Training was resumed after {resumed} epochs."] if resumed else []),
+        *(history.damage for history in histories if history.damage),
     ]
     return msgspec.structs.replace(
         record,
@@ -297,42 +303,6 @@ def _complete(record: Record, spec: RunSpec, bundle: DataBundle, benches: list[B
         notes=list(dict.fromkeys(notes)),
         provenance=provenance([used for bench in benches for used in bench.weights_used]),
     )
-
-
-ADVICE = {
-    "interrupted": "Type the same command again: training goes on from the last checkpoint, where one was written.",
-    "oom": "Halve trainer.batch_size and set trainer.accumulate=2, or choose a smaller model.",
-}
-
-
-def _failed(record: Record, progress: Progress, error: BaseException) -> Record:
-    status = _status(error)
-    failure = Failure(
-        phase=progress.phase,
-        exception=type(error).__name__,
-        message=str(error),
-        advice=ADVICE.get(status),
-        traceback=traceback.format_exc().splitlines()[-40:],
-    )
-    return msgspec.structs.replace(record, status=status, failure=failure, provenance=provenance())
-
-
-def _status(error: BaseException) -> Literal["interrupted", "oom", "failed"]:
-    if isinstance(error, KeyboardInterrupt | SystemExit):
-        return "interrupted"
-    # torch has no error class of its own for a CPU or an Apple GPU that is out of memory.
-    out_of_memory = re.search(r"out of memory|can't allocate memory|not enough memory", str(error))
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and out_of_memory):
-        return "oom"
-    return "failed"
-
-
-def _explain(record: Record) -> str:
-    failure = record.failure
-    assert failure is not None
-    what = f": {failure.message.rstrip('.')}" if failure.message else ""
-    advice = f" {failure.advice}" if failure.advice else ""
-    return f"Run {record.run_id} {record.status} in phase '{failure.phase}': {failure.exception}{what}.{advice}"
 
 
 def _profile(spec: RunSpec, solver: Solver, bundle: DataBundle, task: Task, folder: Path) -> Cost:

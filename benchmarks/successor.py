@@ -21,7 +21,7 @@ def commit_successor(
 
     The time of its making is new, its files are the old ones, checkpoints apart.
     """
-    now = utc_now()
+    now = utc_now(after=record.created_utc)
     new = msgspec.structs.replace(
         record,
         run_id=f"{record.run_id.rsplit('-', 1)[0]}-{uuid.uuid4().hex[:6]}",

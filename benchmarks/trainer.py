@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from benchmarks.checkpoints import NEXT, found, keep
 from benchmarks.datasets.bundle import TrainingData
 from benchmarks.epochs import EpochBatches, History
 from benchmarks.follower import leads
@@ -26,7 +27,6 @@ from benchmarks.schedule import schedule
 from benchmarks.task import Batch, Task
 
 Loss = Callable[[nn.Module, Batch], Tensor]
-LAST = "last.ckpt"
 CHECKPOINT_SECONDS = 5.0
 """At most so much training is lost to a kill; writing after every epoch would cost small models a tenth of their time."""
 
@@ -201,7 +201,9 @@ class Selection(lightning.Callback):
         due = self.checkpoints is not None and time.perf_counter() - self.saved > CHECKPOINT_SECONDS
         if trainer.strategy.broadcast(due):  # saving waits for all processes, so all must do it
             assert self.checkpoints is not None
-            trainer.save_checkpoint(self.checkpoints / LAST)
+            trainer.save_checkpoint(self.checkpoints / NEXT)
+            if trainer.is_global_zero:
+                keep(self.checkpoints)
             self.saved = time.perf_counter()
 
     def _lower_rate(self, trainer: lightning.Trainer) -> None:
@@ -261,7 +263,7 @@ def _fit(network: nn.Module, task: Task, loss: Loss, data: TrainingData, plan: d
          history: History, judged: tuple[str, str]) -> None:  # fmt: skip
     if checkpoints is not None:
         checkpoints.mkdir(parents=True, exist_ok=True)
-    last = checkpoints / LAST if checkpoints is not None and (checkpoints / LAST).is_file() else None
+    last, history.damage = found(checkpoints) if checkpoints is not None else (None, None)
     module = Training(loss, network, plan, task.table_decay(network))
     batches = EpochBatches(
         data.train,
@@ -298,7 +300,7 @@ def _fit(network: nn.Module, task: Task, loss: Loss, data: TrainingData, plan: d
             if not isinstance(stop.__context__, KeyboardInterrupt):
                 raise
             signal.signal(signal.SIGINT, handler)  # Lightning exits on an interrupt and ignores all that follow
-            raise KeyboardInterrupt from stop
+            raise KeyboardInterrupt(*stop.__context__.args) from stop
         network.load_state_dict(selection.best_weights)
 
 

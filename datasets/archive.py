@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import gzip
 import lzma
 import re
 import shutil
@@ -21,6 +23,11 @@ LIMIT = 64 * 2**30
 """Bytes that an archive may declare in all."""
 MEMBERS = 1_000_000
 """Members that an archive may hold."""
+
+UNREADABLE = (
+    zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError,
+)  # fmt: skip
+"""What the standard library says of archives that are damaged, encrypted, or packed in a way that it does not know."""
 
 Member = tuple[str, int, IO[bytes] | None]
 """Name, declared bytes and content of a member; content None marks a folder."""
@@ -57,7 +64,9 @@ def extract(archive: Path, target: Path, *, limit: int = LIMIT) -> None:
         raise BenchmarkError(
             f"{archive} is refused: two of its members claim one path. Nothing was unpacked."
         ) from error
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, RuntimeError) as error:
+    except (*UNREADABLE, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # of the disk, and not of a place in the archive that is none
         raise BenchmarkError(f"{archive} is not a readable zip or tar archive: {error}.") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)

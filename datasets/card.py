@@ -223,9 +223,10 @@ def load_card(card_id: str) -> DatasetCard:
     Raises BenchmarkError for an unknown id (with the nearest) or a wrong card.
     """
     content = dict(read_card(card_id))
-    if listings := content.pop("listings", None):
-        content["files"] = [*content.get("files", []), *listed(cards()[card_id], listings)]
     try:
+        if listings := msgspec.convert(content.pop("listings", None), list[dict[str, str]] | None):
+            own = msgspec.convert(content.get("files", []), list[Any])
+            content["files"] = [*own, *listed(cards()[card_id], listings)]
         return msgspec.convert(content, DatasetCard)
     except msgspec.ValidationError as error:
         raise BenchmarkError(f"The card {cards()[card_id]} cannot be used: {error}.") from error

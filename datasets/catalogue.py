@@ -39,7 +39,7 @@ def read_card(card_id: str) -> dict[str, Any]:
     path = known[card_id]
     try:
         card = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # no UTF-8, or a date that is none, as 2026-99-99
         raise BenchmarkError(f"The card {path} cannot be used: {error}.") from error
     if not isinstance(card, dict) or card.get("id") != card_id:
         raise BenchmarkError(f"The card {path} must be a mapping with `id: {card_id}`: id and file name must agree.")

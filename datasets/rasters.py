@@ -166,7 +166,7 @@ class RasterSource:
         try:
             with rasterio.Env(GDAL_CACHEMAX=BLOCKS_BYTES):
                 values = self._handle(scene).read(header.bands[chosen].tolist(), window=window)
-        except rasterio.RasterioIOError as error:
+        except unreadable() as error:
             raise BenchmarkError(f"{header.path} cannot be read at row {top}, column {left}: {error}.") from error
         nodata = header.nodata[chosen][:, None, None]
         absent = values == nodata
@@ -233,8 +233,15 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         with _unreferenced_too(), rasterio.open(path, driver=format_of(path)) as file:
             yield file
-    except rasterio.RasterioIOError as error:
+    except unreadable() as error:
         raise BenchmarkError(f"{path} cannot be read as a raster: {error}.") from error
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """What a damaged raster raises: GDAL's errors, a place on the ground that is none, words that are no text."""
+    from rasterio.errors import CRSError, RasterioError
+
+    return RasterioError, CRSError, UnicodeDecodeError
 
 
 def _imagery(file: Any, band: int) -> dict[str, str]:

@@ -14,10 +14,10 @@ import msgspec
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard import process
+from benchmarks.leaderboard.places import NOTE as DRAFT
 from benchmarks.leaderboard.places import RECORD, Place, digest, list_files, storing, sync
 from benchmarks.leaderboard.record import Failure, Record, SideFile, decode, encode
 
-DRAFT = "draft.json"
 CHECKPOINTS = "checkpoints"
 HEARTBEAT_SECONDS = 300
 STALE_SECONDS = 3600
@@ -130,9 +130,12 @@ def place(folder: Path, record: Record, to: Place, resume: Path) -> Path:
         _put_checkpoints_aside(folder / CHECKPOINTS, resume, keep=record.status in RESUMABLE)
         if record.status == "ok":
             shutil.rmtree(resume, ignore_errors=True)
-        (folder / DRAFT).unlink(missing_ok=True)
         try:
             return to.put(folder, record.task, record.run_id)
+        except BenchmarkError as error:
+            raise BenchmarkError(
+                f"{error} The finished run is kept in {folder}; the next start with this store brings it there."
+            ) from error
         except OSError as error:
             there = _read(to, record)
             if there == encode(record):  # another process recovered this very draft meanwhile

@@ -1,18 +1,23 @@
-"""Where committed runs lie: a local folder, or a tree behind an fsspec URL; both hold `<task>/<run_id>/record.json`."""
+"""Where committed runs lie: `<task>/<run_id>/record.json` in a local folder, or behind a URL (`remote_place.py`)."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 from benchmarks.errors import BenchmarkError
 
 RECORD = "record.json"
+NOTE = "draft.json"
+"""What a draft says of itself; it stays until the run is in its place, so that no other process takes it up."""
+
+
+class Unwritable(BenchmarkError):
+    """The store's file system refuses to write. What a run has made so far stays where it is, for the next start."""
 
 
 class Place(Protocol):
@@ -21,6 +26,12 @@ class Place(Protocol):
     def runs(self, task: str | None = None) -> Iterator[tuple[str, str]]:
         """Task and folder name of every run folder, sorted, whether or not it holds a record."""
 
+    def records(self, task: str | None = None) -> Iterator[tuple[str, str, bytes | None]]:
+        """As `runs`, each with the content of its `record.json`, None where it has none."""
+
+    def has(self, task: str, run_id: str) -> bool:
+        """Whether a run with its record is there."""
+
     def names(self, task: str, run_id: str) -> list[str]:
         """The files of a run, sorted."""
 
@@ -28,7 +39,10 @@ class Place(Protocol):
         """Opens a file of a run; raises FileNotFoundError."""
 
     def put(self, folder: Path, task: str, run_id: str) -> Path:
-        """Moves a complete run here and returns the local folder with its files; raises OSError where one is there."""
+        """Moves a complete run here, its note of a draft apart, and returns the local folder with its files.
+
+        Raises OSError where a run is there already, and BenchmarkError where a remote store does not answer.
+        """
 
     def fetch(self, task: str, run_id: str) -> Path:
         """A local folder with the files of a run."""
@@ -53,6 +67,17 @@ class LocalPlace:
             if folder.is_dir():
                 yield from ((folder.name, run.name) for run in sorted(folder.iterdir()) if run.is_dir())
 
+    def records(self, task: str | None = None) -> Iterator[tuple[str, str, bytes | None]]:
+        for found, run_id in self.runs(task):
+            try:
+                content: bytes | None = (self.root / found / run_id / RECORD).read_bytes()
+            except FileNotFoundError:
+                content = None
+            yield found, run_id, content
+
+    def has(self, task: str, run_id: str) -> bool:
+        return (self.root / task / run_id / RECORD).is_file()
+
     def names(self, task: str, run_id: str) -> list[str]:
         return list_files(self.root / task / run_id)
 
@@ -64,6 +89,7 @@ class LocalPlace:
         if (target / RECORD).exists():
             raise FileExistsError(f"{target} exists")
         target.parent.mkdir(parents=True, exist_ok=True)
+        (folder / NOTE).unlink(missing_ok=True)
         # Refused by the system where another process put a run there meanwhile: its folder is not empty.
         os.rename(folder, target)
         sync(target.parent)
@@ -74,72 +100,6 @@ class LocalPlace:
 
     def where(self, task: str, run_id: str, name: str = "") -> str:
         return str(self.root / task / run_id / name)
-
-
-class RemotePlace:
-    """An fsspec URL: side files are uploaded first and `record.json` last, as the mark that the run is whole."""
-
-    def __init__(self, url: str, cache: Path) -> None:
-        try:
-            from fsspec.core import url_to_fs
-
-            self.fs, self.root = url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise BenchmarkError(
-                f"store={url} cannot be opened: {error}. Use a folder, or install that file system."
-            ) from error
-        self.url = url.rstrip("/")
-        self.cache = cache
-
-    def runs(self, task: str | None = None) -> Iterator[tuple[str, str]]:
-        for parent in [self._path(task)] if task else sorted(self._folders(self.root)):
-            name = parent.rstrip("/").rsplit("/", 1)[-1]
-            if not name.startswith("."):
-                yield from ((name, run.rstrip("/").rsplit("/", 1)[-1]) for run in sorted(self._folders(parent)))
-
-    def names(self, task: str, run_id: str) -> list[str]:
-        base = self._path(task, run_id)
-        return sorted(path[len(base) :].lstrip("/") for path in self.fs.find(base))
-
-    def open(self, task: str, run_id: str, name: str) -> IO[bytes]:
-        return self.fs.open(self._path(task, run_id, name), "rb")
-
-    def put(self, folder: Path, task: str, run_id: str) -> Path:
-        if self.fs.exists(self._path(task, run_id, RECORD)):
-            raise FileExistsError(f"{self.where(task, run_id)} exists")
-        side_files = [name for name in list_files(folder) if name != RECORD]
-        for name in [*side_files, RECORD]:
-            path = self._path(task, run_id, name)
-            self.fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-            self.fs.put_file(str(folder / name), path)
-        local = self.cache / task / run_id
-        local.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(local, ignore_errors=True)
-        os.rename(folder, local)
-        return local
-
-    def fetch(self, task: str, run_id: str) -> Path:
-        target = self.cache / task / run_id
-        for name in self.names(task, run_id):
-            if not (target / name).exists():
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                partial = target / f"{name}.part"
-                self.fs.get_file(self._path(task, run_id, name), str(partial))
-                partial.replace(target / name)
-        return target
-
-    def where(self, task: str, run_id: str, name: str = "") -> str:
-        return "/".join(part for part in (self.url, task, run_id, name) if part)
-
-    def _path(self, *parts: str) -> str:
-        return "/".join([self.root.rstrip("/"), *parts])
-
-    def _folders(self, path: str) -> list[str]:
-        try:
-            listed: list[dict[str, Any]] = self.fs.ls(path, detail=True)
-        except FileNotFoundError:
-            return []
-        return [entry["name"] for entry in listed if entry["type"] == "directory"]
 
 
 def list_files(folder: Path) -> list[str]:
@@ -172,7 +132,7 @@ def storing(where: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BenchmarkError(
+        raise Unwritable(
             f"The result store cannot be written: {where}: {error.strerror or error}. "
             "Free some space, or name another folder with store=PATH."
         ) from error

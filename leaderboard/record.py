@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -21,6 +21,7 @@ Status = Literal["running", "ok", "failed", "oom", "timeout", "interrupted", "sk
 Direction = Literal["max", "min", "target"]
 Bounds = tuple[float | None, float | None]
 
+STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
 ROUNDING = 1e-6
 """How far beyond a bound sums of single precision may end."""
 
@@ -238,9 +239,15 @@ class UnreadableRecord(BenchmarkError):
     """A record that cannot be read; the text names its path. It is never skipped."""
 
 
-def utc_now() -> str:
-    """The time of a record, fine enough that of two with one key the later one is told; such texts sort by time."""
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+def utc_now(after: str | None = None) -> str:
+    """The time of a record, fine enough that of two with one key the later one is told; such texts sort by time.
+
+    Where the clock was set back it is the moment `after` an earlier record, whose place the new one takes.
+    """
+    now = datetime.now(UTC)
+    if after is not None and f"{now:{STAMP}}" <= after:
+        now = datetime.fromisoformat(after) + timedelta(microseconds=1)
+    return f"{now:{STAMP}}"
 
 
 def encode(record: Record) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.errors import BenchmarkError, unknown
 from benchmarks.leaderboard.draft import Draft, DraftNote, forget_newborn, list_drafts, recover_draft
-from benchmarks.leaderboard.places import RECORD, LocalPlace, Place, RemotePlace, storing
+from benchmarks.leaderboard.places import RECORD, LocalPlace, Place, storing
 from benchmarks.leaderboard.record import Record, Status, UnreadableRecord, decode
 
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]*")
@@ -32,6 +32,8 @@ class Store:
         if "://" in self.root:
             import platformdirs
 
+            from benchmarks.leaderboard.remote_place import RemotePlace
+
             name = hashlib.sha256(self.root.encode()).hexdigest()[:16]
             self.work = platformdirs.user_cache_path("lowrank-benchmarks") / "stores" / name
             self.place: Place = RemotePlace(self.root, self.work / "runs")
@@ -50,7 +52,7 @@ class Store:
             if not PLAIN.fullmatch(name):
                 raise ValueError(f"'{name}' cannot name a folder: letters, digits and _ . + = - only, no leading dot.")
         folder = self.drafts / record.run_id
-        if self._exists(record.task, record.run_id) or folder.exists():
+        if self.place.has(record.task, record.run_id) or folder.exists():
             raise BenchmarkError(
                 f"Run {record.run_id} exists already in {self.root}; runs are never replaced, so each needs its own id."
             )
@@ -79,13 +81,15 @@ class Store:
 
     def scan(self, task: str | None = None) -> Iterator[tuple[str, Record | UnreadableRecord]]:
         """As `readable`, each with its path."""
-        for found, run_id in self.place.runs(task):
+        for found, run_id, content in self.place.records(task):
+            if content is None:
+                continue  # no run; `verify` lists it
+            where = self.place.where(found, run_id, RECORD)
             try:
-                record: Record | UnreadableRecord | None = self._load(found, run_id)
+                record: Record | UnreadableRecord = decode(content, where)
             except UnreadableRecord as error:
                 record = error
-            if record is not None:
-                yield self.place.where(found, run_id, RECORD), record
+            yield where, record
 
     def find(self, key: str) -> Record | None:
         """The latest `ok` record with this key, or None."""
@@ -154,9 +158,6 @@ class Store:
 
     def _resume_path(self, key: str) -> Path:
         return self.work / ".resume" / key
-
-    def _exists(self, task: str, run_id: str) -> bool:
-        return RECORD in self.place.names(task, run_id)
 
     def _task_of(self, run_id: str) -> str:
         tasks = {name: task for task, name in self.place.runs()}

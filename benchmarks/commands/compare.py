@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -33,6 +34,11 @@ def main(argv: list[str]) -> int:
             _write(arguments.html, page(found))
         if arguments.markdown and arguments.markdown != "-":
             _write(Path(arguments.markdown), markdown(found))
+        if arguments.regressed:
+            from benchmarks.plan import repeatable
+
+            lines = [shlex.join(repeatable(record.overrides)) for record in found.regressed]
+            _write(arguments.regressed, "".join(f"{line}\n" for line in dict.fromkeys(lines)))
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
         return UNREADABLE
@@ -60,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with all rows")
     parser.add_argument(
         "--markdown", metavar="FILE", help="write a summary for a comment; - prints it instead of the text"
+    )
+    parser.add_argument(
+        "--regressed", type=Path, metavar="FILE", help="write the commands of regressed rows, for `plan --file`"
     )
     parser.add_argument("--store", default="results", help="where the runs of revisions are (default: results)")
     parser.add_argument("--no-published", action="store_true", help="without the runs that the repository publishes")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.datasets.rasters import format_of
+from benchmarks.datasets.rasters import format_of, unreadable
 from benchmarks.datasets.readers.object_masks import luminance
 from benchmarks.errors import BenchmarkError
 
@@ -56,7 +56,7 @@ def read_raster(path: Path) -> Raster:
             bands = file.read(colours if len(colours) == 3 else [file.colorinterp.index(others[0]) + 1])
             valid = file.dataset_mask() > 0
             place = {"crs": file.crs, "transform": file.transform, "gcps": file.gcps if file.gcps[0] else None}
-    except rasterio.RasterioIOError as error:
+    except unreadable() as error:
         raise BenchmarkError(f"{path} cannot be read as an image: {error}.") from error
     if np.issubdtype(bands.dtype, np.floating):
         valid &= np.isfinite(bands).all(0)

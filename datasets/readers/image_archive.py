@@ -9,7 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from benchmarks.datasets.archive import UNREADABLE
 from benchmarks.errors import BenchmarkError
+
+DAMAGE = (*UNREADABLE, OSError, KeyError)
 
 JUNK = ("__MACOSX", "._", ".DS_Store")
 """What some packers leave between the files."""
@@ -41,7 +44,8 @@ class Images:
             return place
         assert self.archive is not None
         packed = self.archive.read(place)
-        return gzip.decompress(packed) if place.endswith(".gz") else packed
+        with _intact(f"{place} in {self.where}"):
+            return gzip.decompress(packed) if place.endswith(".gz") else packed
 
     def names(self, folder: str, suffix: str) -> list[str]:
         """What stands between `folder/` and `suffix` in paths that end so, sorted; raises BenchmarkError for nothing."""
@@ -57,24 +61,35 @@ class Images:
 
 
 class Archive:
-    """A zip or tar file; raises BenchmarkError for anything else."""
+    """A zip or tar file; raises BenchmarkError for anything else, and for damage where it is met."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.file: zipfile.ZipFile | tarfile.TarFile
         try:
             self.file = zipfile.ZipFile(path) if zipfile.is_zipfile(path) else tarfile.open(path)  # noqa: SIM115
-        except (tarfile.TarError, OSError) as error:
+        except DAMAGE as error:
             kind = "zip" if path.suffix == ".zip" else "tar"
             raise BenchmarkError(f"{path} is no {kind} archive: {error}.") from error
 
     def names(self) -> list[str]:
-        return self.file.namelist() if isinstance(self.file, zipfile.ZipFile) else self.file.getnames()
+        with _intact(str(self.path)):
+            return self.file.namelist() if isinstance(self.file, zipfile.ZipFile) else self.file.getnames()
 
     def read(self, name: str) -> bytes:
-        if isinstance(self.file, zipfile.ZipFile):
-            return self.file.read(name)
-        member = self.file.extractfile(name)
-        return b"" if member is None else member.read()
+        with _intact(f"{name} in {self.path}"):
+            if isinstance(self.file, zipfile.ZipFile):
+                return self.file.read(name)
+            member = self.file.extractfile(name)
+            return b"" if member is None else member.read()
+
+
+@contextmanager
+def _intact(what: str) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGE as error:
+        raise BenchmarkError(f"{what} is damaged: {error}. Fetch or pack it again.") from error
 
 
 @contextmanager

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.datasets.bundle import Fold, Split, TrainingData
 from benchmarks.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Source = Path | bytes | IO[bytes]
 Pair = tuple[Source, Source]
@@ -27,33 +31,36 @@ def read_gray(source: Source) -> np.ndarray:
     Fractions of a PNG's colours are cut off and those of other formats rounded, as in the readers that published weights
     were trained with (libpng and Pillow).
     """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            if image.mode.startswith("I"):
-                wide = np.asarray(image).astype(np.int64)
-                return (wide // 257 if wide.max() > 255 else wide).clip(0, 255).astype(np.uint8)
-            if image.format != "PNG" or image.mode in ("L", "1"):
-                return np.array(image.convert("L"))
-            return luminance(np.asarray(image.convert("RGB")))
-    except (UnidentifiedImageError, OSError) as error:
-        named = source if isinstance(source, Path) else "a file"
-        raise BenchmarkError(f"{named} cannot be read as an image: {error}.") from error
+    with _opened(source) as image:
+        if image.mode.startswith("I"):
+            wide = np.asarray(image).astype(np.int64)
+            return (wide // 257 if wide.max() > 255 else wide).clip(0, 255).astype(np.uint8)
+        if image.format != "PNG" or image.mode in ("L", "1"):
+            return np.array(image.convert("L"))
+        return luminance(np.asarray(image.convert("RGB")))
 
 
 def read_colours(source: Source) -> np.ndarray:
     """An image of any mode as red, green and blue, uint8 [h, w, 3] (transparency is ignored, 16 bits become 8)."""
-    from PIL import Image, UnidentifiedImageError
+    with _opened(source) as image:
+        if not image.mode.startswith("I"):
+            return np.array(image.convert("RGB"))
+    return np.repeat(read_gray(source)[..., None], 3, 2)
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[Image]:
+    """An image. Whatever Pillow runs into in a damaged one, which each format tells in errors of its own, is one error."""
+    import PIL.Image
 
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            if not image.mode.startswith("I"):
-                return np.array(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
+        with PIL.Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            yield image
+    except MemoryError:
+        raise
+    except Exception as error:
         named = source if isinstance(source, Path) else "a file"
         raise BenchmarkError(f"{named} cannot be read as an image: {error}.") from error
-    return np.repeat(read_gray(source)[..., None], 3, 2)
 
 
 def luminance(colours: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from benchmarks.leaderboard.compare.sides import Side
 from benchmarks.leaderboard.compare.structure import structure, uncommitted, unreadable
 from benchmarks.leaderboard.compare.timing import measured_costs
 from benchmarks.leaderboard.compare.trend import trend
+from benchmarks.leaderboard.record import Record
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,16 @@ class Comparison:
         if not self.comparable:
             return 2
         return int(bool(self.count(Level.REGRESSION) or (self.strict and self.count(Level.CHECK))))
+
+    @property
+    def regressed(self) -> list[Record]:
+        """The base's records of every row with a regression, a record a seed: what to run again before anybody is alarmed."""
+        rows = {found.row for found in self.findings if found.level is Level.REGRESSION}
+        sides = [
+            *((pair.label, pair.base) for pair in self.pairing.pairs),
+            *((row.label, row) for row in self.pairing.vanished),
+        ]
+        return [row.ok[seed].record for label, row in sides if label in rows for seed in sorted(row.ok)]
 
     @property
     def verdict(self) -> str:

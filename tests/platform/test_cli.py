@@ -505,7 +505,7 @@ def points(words: list[str]) -> list[list[str]]:
         assert tune._searching(tune._parser().parse_known_args(words[1:])[0], space) == ("--search" in words)
         fixed = [word for word in typed if word.partition("=")[0] not in space]
         return [[*fixed, *point] for point in tune._corners(space)]
-    found = expand(typed) if words[0] == "-m" else [typed]
+    found = expand(typed) if words[0] in ("-m", "plan") else [typed]
     return found[:: max(1, len(found) // 12)]
 
 

@@ -293,3 +293,34 @@ def test_misfits_are_refused_before_torch_is_imported(tmp_path: Path) -> None:
     assert done.stdout.strip() == "1 []", done.stderr
     assert "needs conv2d" in done.stderr
     assert "Methods for ctr: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["+method._target_=os.system"],
+        ["+_target_=os.system"],
+        ["+trainer._target_=os.system"],
+        ["+model._target_=builtins.eval"],
+        ["+data._target_=os.system"],
+        ["+task._target_=os.system"],
+        ["method={_target_:os.system,command:touch stolen}"],
+    ],
+    ids=" ".join,
+)
+def test_nothing_that_is_typed_is_imported_or_called(words: list[str], tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BenchmarkError):
+        RunSpec.of(["task=ctr", "scale=smoke", *words])
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_configuration_file_names_something_to_call_and_no_code_would_call_it() -> None:
+    root = Path(__file__).resolve().parents[2]
+    files = [path for folder in ("conf", "datasets") for path in (root / folder).rglob("*.yaml")]
+    assert len(files) > 100
+    assert [path for path in files if "_target_" in path.read_text(encoding="utf-8")] == []
+    code = [
+        path for folder in ("benchmarks", "datasets", "leaderboard", "models") for path in (root / folder).rglob("*.py")
+    ]
+    assert [path for path in code if "instantiate(" in path.read_text(encoding="utf-8")] == []

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from benchmarks import profiling, provenance, registry, runner, scoring, trainer
+from benchmarks.commands.rescore import main as rescore
 from benchmarks.ctr.metrics import METRICS
 from benchmarks.ctr.task import CTR
 from benchmarks.datasets.bundle import DataBundle, Fold, TrainingData
@@ -485,3 +486,17 @@ def test_kill_9_in_training_and_the_same_command_again(tmp_path: Path) -> None:
     assert records["interrupted"].failure.phase == "fit"
     assert any("resumed" in note for note in records["ok"].notes)
     assert records["ok"].cost.epochs == 40
+
+
+def test_a_base_that_another_machine_has_trained_is_fetched_from_a_remote_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: list[str]
+) -> None:
+    url = f"memory://{tmp_path.name}/results"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "one machine"))
+    base = runner.run(spec("method=none"), Store(url))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
+    record = runner.run(spec(*small("svd")), Store(url))
+    assert record.base_run == base.run_id
+    assert [title.split()[1] for title in fits] == ["none", "svd"]
+    assert {found.run_id for found in Store(url).records()} == {base.run_id, record.run_id}
+    assert rescore(["--store", url]) == 0

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from benchmarks import trainer
+from benchmarks.checkpoints import LAST
 from benchmarks.datasets.bundle import Split, TrainingData
 from benchmarks.epochs import EpochBatches, History
 from benchmarks.errors import BenchmarkError
@@ -152,7 +153,7 @@ def test_checkpoints_are_written_between_validations(tmp_path: Path, monkeypatch
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)
 
     def judge(network: nn.Module) -> float:
-        assert torch.load(tmp_path / trainer.LAST, weights_only=True)["epoch"] == 3
+        assert torch.load(tmp_path / LAST, weights_only=True)["epoch"] == 3
         return 0.5
 
     train(line(), judge, checkpoints=tmp_path, max_epochs=5, validate_every=5)
