@@ -11,6 +11,9 @@ from torch import Tensor
 
 from benchmarks.errors import BenchmarkError
 
+SHOWN = 6
+"""Of the names in which weights and a network differ."""
+
 
 def plain_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a state dict in torch's format, on the CPU; anything else raises BenchmarkError."""
@@ -22,12 +25,20 @@ def plain_state(path: Path) -> dict[str, Tensor]:
 
 
 def require_fit(what: str, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], remedy: str) -> None:
-    """Raises BenchmarkError, with the first difference and a remedy, unless names and shapes are the same."""
+    """Raises BenchmarkError, with the first difference, what is missing and unexpected and a remedy, unless all shapes agree."""
     found, asked = ({name: tuple(value.shape) for name, value in state.items()} for state in (given, wanted))
     wrong = sorted(name for name in found.keys() | asked.keys() if found.get(name) != asked.get(name))
     if wrong:
         first = wrong[0]
+        parts = [f"{len(asked)} entries, {len(wrong)} differ"]
+        parts += _listed("missing", sorted(asked.keys() - found.keys()))
+        parts += _listed("unexpected", sorted(found.keys() - asked.keys()))
         raise BenchmarkError(
             f"{what}: {first} is {found.get(first, 'absent')} in the file and {asked.get(first, 'absent')} in the network "
-            f"({len(asked)} entries, {len(wrong)} differ). {remedy}"
+            f"({'; '.join(parts)}). {remedy}"
         )
+
+
+def _listed(kind: str, names: list[str]) -> list[str]:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return [f"{kind}: {', '.join(names[:SHOWN])}{more}"] if names else []

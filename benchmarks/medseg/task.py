@@ -17,7 +17,7 @@ from benchmarks.medseg.calibration import fit_temperature
 from benchmarks.medseg.losses import dice_loss, focal_loss
 from benchmarks.medseg.metrics import METRICS, UNIT
 from benchmarks.models.medseg.build import build
-from benchmarks.models.medseg.litemedsam import LiteMedSAM, load_published
+from benchmarks.models.medseg.promptable import Promptable, load_published
 from benchmarks.models.padding import padded
 from benchmarks.segmentation.crops import flipped, squares
 from benchmarks.solver import Solver
@@ -120,7 +120,7 @@ class MedSeg(Task):
         return {"image": torch.randint(256, shape, generator=generator, dtype=torch.uint8)}
 
     def load_weights(self, network: nn.Module, path: Path) -> None:
-        if not isinstance(network, LiteMedSAM):
+        if not isinstance(network, Promptable):
             return super().load_weights(network, path)
         return load_published(network, path)
 

@@ -14,7 +14,8 @@ from benchmarks.datasets.card import load_card
 from benchmarks.errors import BenchmarkError
 from benchmarks.models.lowrank.surgery import conv_units, whole_linear_units
 from benchmarks.models.medseg.build import build
-from benchmarks.models.medseg.litemedsam import LiteMedSAM, load_published
+from benchmarks.models.medseg.litemedsam import LiteMedSAM
+from benchmarks.models.medseg.promptable import load_published
 
 TINY = {"embed_dims": [16, 16, 32, 32], "depths": [1, 1, 1, 1], "windows": [2, 4, 2], "channels": 32}
 
