@@ -128,6 +128,17 @@ def test_chase_db1_serves_both_tasks_and_keeps_its_fingerprint_in_the_first() ->
     assert typed.data_options["crop"] == 112
 
 
+@pytest.mark.parametrize("name", ["drive", "stare"])
+def test_vessels_of_other_cameras_serve_both_tasks_and_keep_their_fingerprints(name: str) -> None:
+    options = [RunSpec.of([f"task={task}", f"data={name}", f"method={method}"]).data_options
+               for task, method in (("sparse_object", "tophat"), ("medseg", "all_foreground"))]  # fmt: skip
+    assert [(one["colour"], one["crop"]) for one in options] == [(False, 256), (True, 112)]
+    card = load_card(name)
+    found = dict.fromkeys((file.path for file in card.required), "0" * 64)
+    plain, same, colour = (card.fingerprint(chosen, found) for chosen in ({}, {"colour": False}, {"colour": True}))
+    assert plain == same != colour
+
+
 @pytest.mark.slow
 def test_chase_db1_has_eight_test_images_of_four_children(mirror: Path) -> None:
     fold = open_bundle("chase_db1", load_card("chase_db1").by_task["medseg"], progress=False).folds[0]
