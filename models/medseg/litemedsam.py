@@ -60,4 +60,4 @@ class LiteMedSAM(Promptable):
         embedding, first = self.image_encoder(image)
         if hasattr(self, "head"):
             return self.head(embedding, first)
-        return self.decode(embedding, self.prompt.expand(len(image), -1, -1))
+        return self.decode(embedding)

@@ -50,9 +50,12 @@ class Promptable(nn.Module):
             like = self.prompt_encoder.no_mask_embed.weight
             return self.prompt_encoder.box(like.new_tensor([0.0, 0.0, self.side, self.side]), self.side, self.side)
 
-    def decode(self, embedding: Tensor, prompt: Tensor) -> Tensor:
-        """The logits [n, 1, 4h, 4w] of an embedding [n, c, h, w] and the tokens of a prompt [n, t, c]."""
+    def decode(self, embedding: Tensor, prompt: Tensor | None = None) -> Tensor:
+        """The logits [n, 1, 4h, 4w] of an embedding [n, c, h, w] and the tokens of a prompt [n, t, c], by default the learned."""
         places = self.prompt_encoder.places(*embedding.shape[2:])
+        if prompt is None:
+            # A copy: a view of a parameter asks for gradients even where there are none, which counting operations stumbles over.
+            prompt = self.prompt.repeat(len(embedding), 1, 1)
         return self.mask_decoder(embedding + self.prompt_encoder.no_mask, places, prompt)
 
     def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

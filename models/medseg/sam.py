@@ -69,8 +69,7 @@ class SAM(Promptable):
             self.register_buffer(name, torch.tensor(values)[:, None, None] / 255, persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        embedding = self.image_encoder.forward_features((image - self.mean) / self.std)
-        logits = self.decode(embedding, self.prompt.expand(len(image), -1, -1))
+        logits = self.decode(self.image_encoder.forward_features((image - self.mean) / self.std))
         return interpolate(logits, scale_factor=DECODED, mode="bilinear", align_corners=False)
 
     def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

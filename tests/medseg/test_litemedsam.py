@@ -9,13 +9,17 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks.datasets.bundle import Split
 from benchmarks.datasets.cache import fetch
 from benchmarks.datasets.card import load_card
 from benchmarks.errors import BenchmarkError
+from benchmarks.medseg.task import MedSeg
 from benchmarks.models.lowrank.surgery import conv_units, whole_linear_units
 from benchmarks.models.medseg.build import build
 from benchmarks.models.medseg.litemedsam import LiteMedSAM
 from benchmarks.models.medseg.promptable import load_published
+from benchmarks.profiling import count_flops
+from benchmarks.solver import NetworkSolver
 
 TINY = {"embed_dims": [16, 16, 32, 32], "depths": [1, 1, 1, 1], "windows": [2, 4, 2], "channels": 32}
 
@@ -99,6 +103,16 @@ def test_images_of_any_fitting_size_are_answered_at_their_size_each_by_itself(he
         both = network(image)
         assert both.shape == (2, 1, 32, 48)
         torch.testing.assert_close(both[1:], network(image[1:]), atol=1e-5, rtol=1e-5)
+
+
+def test_operations_are_counted_with_the_decoder_of_sam_too() -> None:
+    schema = {"height": 32, "width": 32, "crop": 0}
+    image = Split({"image": np.zeros((3, 32, 32), np.uint8)}, np.arange(3), np.arange(3))
+    counts = {}
+    for head in ("conv", "sam"):
+        network = MedSeg().network("litemedsam", {"head": head, **TINY}, schema)
+        counts[head] = count_flops(NetworkSolver(MedSeg(), network, schema), image, MedSeg()).value
+    assert counts["sam"] > counts["conv"] > 1e6
 
 
 def test_windows_that_do_not_fit_are_filled_with_zeros_and_cut_off_again() -> None:
