@@ -20,7 +20,7 @@ HEADS = ("conv", "sam")
 
 
 class LiteMedSAM(Promptable):
-    """Images [n, 3, h, w] from 0 to 1 -> logits [n, 1, h, w]; sides are multiples of `multiple`, so that windows fit.
+    """Images [n, 3, h, w] from 0 to 1 -> logits [n, classes, h, w]; sides are multiples of `multiple`, so that windows fit.
 
     With `head="sam"` SAM's decoder answers to a learned prompt (see `Promptable`). With `head="conv"` the decoder gives way to
     `ConvHead`, which begins at random and which every adapter trains beside its own parameters (`always_trained`).
@@ -37,6 +37,7 @@ class LiteMedSAM(Promptable):
         depths: Sequence[int] = (2, 2, 6, 2),
         windows: Sequence[int] = (7, 14, 7),
         channels: int = 256,
+        classes: int = 1,
     ) -> None:
         super().__init__()
         if head not in HEADS:
@@ -49,10 +50,10 @@ class LiteMedSAM(Promptable):
             "image_encoder.neck.*", "head.*", "mask_decoder.*", "prompt_encoder.*",
         )  # fmt: skip
         if head == "conv":
-            self.head = ConvHead(channels, embed_dims[0])
+            self.head = ConvHead(channels, embed_dims[0], classes)
             self.always_trained = ("head.*",)
         else:
-            self.add_decoder(channels)
+            self.add_decoder(channels, classes)
         # The first attention acts at a stride of 2, those after it at 4.
         self.multiple = math.lcm(2 * windows[0], *(4 * window for window in windows[1:]))
 

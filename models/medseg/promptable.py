@@ -20,10 +20,11 @@ OURS = ("head", "prompt", "temperature")
 
 
 class Promptable(nn.Module):
-    """A network whose encoder's embedding SAM's decoder may turn into a mask, given a prompt of two learned tokens.
+    """A network whose encoder's embedding SAM's decoder may turn into a mask, given a prompt of two learned tokens,
+    one prompt a class.
 
-    The prompt begins as the corners of a box around the whole image: untrained, the network is the published one so prompted.
-    It is trained by every adapter, and so is what makes the mask of the decoder's output (`always_trained`).
+    Prompts begin as the corners of a box around the whole image: untrained, the network is the published one so prompted.
+    They are trained by every adapter, and so is what makes the mask of the decoder's output (`always_trained`).
     """
 
     side: int
@@ -36,13 +37,13 @@ class Promptable(nn.Module):
         "mask_decoder.output_hypernetworks_mlps.0.*",
     )
 
-    def add_decoder(self, channels: int) -> None:
-        """Prompt encoder, decoder and prompt for an embedding of so many channels, a multiple of 16 (ValueError)."""
+    def add_decoder(self, channels: int, classes: int) -> None:
+        """Prompt encoder, decoder and prompts for an embedding of so many channels, a multiple of 16 (ValueError)."""
         if channels % 16:
             raise ValueError("channels must be a multiple of 16")
         self.prompt_encoder = PromptEncoder(channels)
         self.mask_decoder = MaskDecoder(channels)
-        self.prompt = nn.Parameter(self.whole_image())
+        self.prompt = nn.Parameter(self.whole_image().repeat(classes, 1, 1))
 
     def whole_image(self) -> Tensor:
         """The tokens of a box around an image of the size that the weights were made with, [2, channels]."""
@@ -50,13 +51,16 @@ class Promptable(nn.Module):
             like = self.prompt_encoder.no_mask_embed.weight
             return self.prompt_encoder.box(like.new_tensor([0.0, 0.0, self.side, self.side]), self.side, self.side)
 
-    def decode(self, embedding: Tensor, prompt: Tensor | None = None) -> Tensor:
-        """The logits [n, 1, 4h, 4w] of an embedding [n, c, h, w] and the tokens of a prompt [n, t, c], by default the learned."""
+    def decode(self, embedding: Tensor, prompts: Tensor | None = None) -> Tensor:
+        """The logits [n, k, 4h, 4w] of an embedding [n, c, h, w] and k prompts [k, t, c], by default those that are learned."""
+        prompts = self.prompt if prompts is None else prompts
+        n, classes = len(embedding), len(prompts)
         places = self.prompt_encoder.places(*embedding.shape[2:])
-        if prompt is None:
-            # A copy: a view of a parameter asks for gradients even where there are none, which counting operations stumbles over.
-            prompt = self.prompt.repeat(len(embedding), 1, 1)
-        return self.mask_decoder(embedding + self.prompt_encoder.no_mask, places, prompt)
+        asked = (embedding + self.prompt_encoder.no_mask).repeat_interleave(classes, 0)
+        # A copy: a view of a parameter asks for gradients even where there are none, which counting operations stumbles over.
+        return self.mask_decoder(asked, places, prompts.repeat(n, 1, 1)).view(
+            n, classes, *(4 * side for side in embedding.shape[2:])
+        )
 
     def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A published state dict with the names and shapes of this network."""

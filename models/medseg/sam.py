@@ -28,7 +28,7 @@ HIDDEN = ("mlp.lin", "mlp.fc")
 
 
 class SAM(Promptable):
-    """Images [n, 3, h, w] from 0 to 1 -> logits [n, 1, h, w]; sides are multiples of `multiple`.
+    """Images [n, 3, h, w] from 0 to 1 -> logits [n, classes, h, w]; sides are multiples of `multiple`.
 
     `encoder` is one of timm's `samvit_*`; what is None is as it has it. Positions are held for images of `image_size` pixels
     and resized to those of any other (bicubic; relative ones linear), also when weights are loaded. Adapters and compression
@@ -52,6 +52,7 @@ class SAM(Promptable):
         num_heads: int | None = None,
         window_size: int | None = None,
         global_blocks: Sequence[int] | None = None,
+        classes: int = 1,
     ) -> None:
         super().__init__()
         if encoder not in ENCODERS:
@@ -63,7 +64,7 @@ class SAM(Promptable):
             "global_attn_indexes": None if global_blocks is None else tuple(global_blocks),
         }  # fmt: skip
         self.image_encoder = _image_encoder(encoder, image_size, channels, changed)
-        self.add_decoder(channels)
+        self.add_decoder(channels, classes)
         self.keep_dense = ("image_encoder.patch_embed.*", "image_encoder.neck.*", "mask_decoder.*", "prompt_encoder.*")
         for name, values in (("mean", MEAN), ("std", STD)):
             self.register_buffer(name, torch.tensor(values)[:, None, None] / 255, persistent=False)

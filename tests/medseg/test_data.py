@@ -58,6 +58,20 @@ def test_an_empty_mask_a_wide_and_a_transparent_image_are_as_good_as_others(tmp_
     assert not fold.test.columns["mask"].any()
 
 
+def test_masks_of_several_classes_hold_their_numbers(tmp_path: Path) -> None:
+    numbers = np.zeros((12, 16), np.uint8)
+    numbers[2:5, 3:9], numbers[7, 2:4] = 1, 3
+    files = folders(tmp_path, masks__a_mask=numbers, masks__b_mask=0 * numbers, masks__c_mask=numbers)
+    fold = image_folders.read(files, archive="mine.zip", classes=3)[0]
+    assert np.array_equal(fold.test.columns["mask"][0], numbers)
+    assert fold.training.schema["classes"] == 3
+    with pytest.raises(BenchmarkError, match=r"'a\.png' has the levels 3; with data\.classes=2 it must be 0 .* 1 to 2"):
+        image_folders.read(files, archive="mine.zip", classes=2)
+    with pytest.raises(BenchmarkError, match=r"data\.classes=0 is not valid"):
+        image_folders.read(files, archive="mine.zip", classes=0)
+    assert "classes" not in read(tmp_path).training.schema
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

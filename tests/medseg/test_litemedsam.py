@@ -47,7 +47,7 @@ def test_published_weights_load_strictly_and_repeat_embeddings_and_masks(publish
     with torch.inference_mode():
         embedding, first = network.image_encoder(image)
         boxed = network.prompt_encoder.box(torch.tensor([[60.0, 80.0, 180.0, 200.0]]), 256, 256)
-        whole, part = network.decode(embedding, network.prompt[None]), network.decode(embedding, boxed)
+        whole, part = network.decode(embedding), network.decode(embedding, boxed)
     assert (embedding.shape, first.shape) == ((1, 256, 64, 64), (1, 64, 256, 256))
     assert embedding.mean().item() == pytest.approx(-0.002791, abs=1e-5)
     assert embedding.std().item() == pytest.approx(0.109618, abs=1e-5)
@@ -157,4 +157,4 @@ def test_a_file_of_the_whole_network_fills_the_encoder_alone_where_the_head_is_a
     assert torch.equal(conv.head.reduce.weight, head)
     again = LiteMedSAM(head="sam", **TINY)
     load_published(again, tmp_path / "all.pth")
-    assert torch.equal(again.prompt, whole.whole_image())
+    assert torch.equal(again.prompt[0], whole.whole_image())
