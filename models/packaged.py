@@ -12,8 +12,8 @@ MULTIPLE = 32
 """By how much the encoders divide height and width."""
 
 
-def packaged(model: str, kind: str, encoder: str, pretrained: bool, channels: int) -> nn.Module:
-    """The package's class `kind`: images [n, channels, h, w] -> logits [n, 1, h, w]; sides are multiples of 32.
+def packaged(model: str, kind: str, encoder: str, pretrained: bool, channels: int, classes: int = 1) -> nn.Module:
+    """The package's class `kind`: images [n, channels, h, w] -> logits [n, classes, h, w]; sides are multiples of 32.
 
     With `pretrained` the encoder begins with weights of ImageNet, which are downloaded. Raises BenchmarkError, which calls the
     network `model`, where the package is absent or has no such encoder.
@@ -29,4 +29,4 @@ def packaged(model: str, kind: str, encoder: str, pretrained: bool, channels: in
     if encoder not in names:
         raise unknown(f"encoder of model {model}:", encoder, names)
     weights = "imagenet" if pretrained else None
-    return cast(nn.Module, getattr(smp, kind)(encoder, encoder_weights=weights, in_channels=channels, classes=1))
+    return cast(nn.Module, getattr(smp, kind)(encoder, encoder_weights=weights, in_channels=channels, classes=classes))

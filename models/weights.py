@@ -32,18 +32,6 @@ def plain_state(path: Path, wrappers: Sequence[str] = ()) -> dict[str, Tensor]:
 
 
 def require_fit(what: str, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], remedy: str) -> None:
-    """Raises BenchmarkError, with the first difference and a remedy, unless names and shapes are the same."""
-    found, asked = ({name: tuple(value.shape) for name, value in state.items()} for state in (given, wanted))
-    wrong = sorted(name for name in found.keys() | asked.keys() if found.get(name) != asked.get(name))
-    if wrong:
-        first = wrong[0]
-        raise BenchmarkError(
-            f"{what}: {first} is {found.get(first, 'absent')} in the file and {asked.get(first, 'absent')} in the network "
-            f"({len(asked)} entries, {len(wrong)} differ). {remedy}"
-        )
-
-
-def require_same_names(what: str, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], remedy: str) -> None:
     """Raises BenchmarkError, with all names that are missing, left over or of another shape, unless there are none."""
     shapes = [
         f"{name} {tuple(given[name].shape)} for {tuple(wanted[name].shape)}"

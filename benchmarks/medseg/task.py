@@ -14,10 +14,11 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 from benchmarks.datasets.bundle import Fold, Split
 from benchmarks.errors import BenchmarkError
 from benchmarks.medseg.calibration import fit_temperature
-from benchmarks.medseg.losses import dice_loss, focal_loss
+from benchmarks.medseg.classes import by_class, most_probable
+from benchmarks.medseg.losses import dice_loss, focal_loss, with_background
 from benchmarks.medseg.metrics import METRICS, UNIT
 from benchmarks.models.medseg.build import build
-from benchmarks.models.medseg.litemedsam import LiteMedSAM, load_published
+from benchmarks.models.medseg.promptable import Promptable, load_published
 from benchmarks.models.padding import padded
 from benchmarks.segmentation.crops import flipped, squares
 from benchmarks.solver import Solver
@@ -37,6 +38,9 @@ class Segmenter(Protocol):
 
 class MedSeg(Task):
     """Objects `mask` [n, h, w] in images `image` uint8 [n, h, w] or [n, h, w, 3]; outside of a `field` nothing counts.
+
+    Masks are bool or, of several classes, their numbers from 1 (see `classes`); networks give a logit a class, beside 0 for what
+    is none of them.
 
     Networks see levels from 0 to 1, the smallest and the largest of each image, in means of `shrink` x `shrink` pixels; their
     logits are brought back to the image's own pixels. With `flips`, training images are mirrored in both directions and
@@ -69,7 +73,8 @@ class MedSeg(Task):
         self.focal = (focal_gamma, focal_alpha, double_sigmoid)
 
     def network(self, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:
-        network = build(model, **settings)
+        classes = {"classes": schema["classes"]} if "classes" in schema else {}
+        network = build(model, **settings, **classes)
         seen = cast(Segmenter, network)
         if self.crop > min(schema["height"], schema["width"]):
             raise BenchmarkError(
@@ -89,9 +94,11 @@ class MedSeg(Task):
         if self.flips:
             image, mask = flipped(image, mask)
         image = padded(shrunk(image, seen.shrink), seen.multiple, mode="constant")
-        mask = padded(shrunk(mask, seen.shrink).ge(0.5).to(mask.dtype), seen.multiple, mode="constant")
         logits = network(image).float()
-        return dice_loss(torch.sigmoid(logits), mask) + focal_loss(logits, mask, *self.focal)
+        numbers = torch.arange(1, logits.shape[1] + 1, device=mask.device)[:, None, None]
+        objects = shrunk((mask == numbers).to(logits.dtype), seen.shrink).ge(0.5).to(logits.dtype)
+        objects = padded(objects, seen.multiple, mode="constant")
+        return dice_loss(with_background(logits)[:, 1:], objects) + focal_loss(logits, objects, *self.focal)
 
     def predict(self, network: nn.Module, batch: Batch) -> Outputs:
         seen = cast(Segmenter, network)
@@ -104,7 +111,7 @@ class MedSeg(Task):
             logits = interpolate(logits, scale_factor=seen.shrink, mode="bilinear", align_corners=False)
         temperature = network.get_buffer("temperature").float().expand(len(logits))
         return {
-            "probability": torch.sigmoid(logits)[:, 0, : image.shape[2], : image.shape[3]],
+            "probability": with_background(logits)[:, 1:, : image.shape[2], : image.shape[3]].squeeze(1),
             "temperature": temperature,
         }
 
@@ -120,7 +127,7 @@ class MedSeg(Task):
         return {"image": torch.randint(256, shape, generator=generator, dtype=torch.uint8)}
 
     def load_weights(self, network: nn.Module, path: Path) -> None:
-        if not isinstance(network, LiteMedSAM):
+        if not isinstance(network, Promptable):
             return super().load_weights(network, path)
         return load_published(network, path)
 
@@ -143,10 +150,14 @@ class MedSeg(Task):
         return f"{path.stem}.png"
 
     def write_output(self, path: Path, raw: Any, outputs: Mapping[str, np.ndarray]) -> None:
-        """The probability of an object as gray levels from 0 to 255, a PNG of the image's size."""
+        """A PNG of the image's size: the probability of an object from 0 to 255; of several classes, the likeliest's number."""
         from PIL import Image
 
-        shown = np.rint(255 * outputs["probability"][0].clip(0, 1)).astype(np.uint8)
+        soft = by_class(outputs["probability"])
+        numbers = most_probable(soft)[0].argmax(0) + most_probable(soft)[0].any(0)
+        shown = (
+            np.rint(255 * soft[0, 0].clip(0, 1)).astype(np.uint8) if soft.shape[1] == 1 else numbers.astype(np.uint8)
+        )
         Image.fromarray(shown).save(path, format="PNG")
 
 

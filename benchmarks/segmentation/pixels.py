@@ -61,7 +61,7 @@ def area_under_curve(samples: Samples, everywhere: bool = False) -> Statistic:
 
     Only pixels in the field of view count, where there is one, or all `everywhere`.
     """
-    areas = [_auc(*of) for of in counted_pixels(samples, everywhere)]
+    areas = [pixel_area(*of) for of in counted_pixels(samples, everywhere)]
     kept = np.array([area is not None for area in areas])
     defined = mean_of(np.array([area for area in areas if area is not None]), int((~kept).sum()))
     return Statistic(
@@ -79,8 +79,11 @@ def counted_pixels(samples: Samples, everywhere: bool = False) -> Iterator[tuple
         yield soft[kept].ravel(), mask[kept].ravel()
 
 
-def _auc(soft: np.ndarray, mask: np.ndarray) -> float | None:
-    """The share of pairs of an object's pixel and another in which the first is higher, ties counting half."""
+def pixel_area(soft: np.ndarray, mask: np.ndarray) -> float | None:
+    """ROC area of pixels: the share of pairs of an object's and another in which the first is higher, ties counting half.
+
+    None where there are no such pairs.
+    """
     order = np.sort(soft.ravel())
     inside = soft[mask]
     outside = mask.size - len(inside)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.datasets.bundle import Fold
-from benchmarks.datasets.readers.object_masks import Pair, fold_of, split_of
-from benchmarks.datasets.readers.vessels import vessel_fold
-from benchmarks.errors import BenchmarkError, unknown
+from benchmarks.datasets.readers.object_masks import Pair, split_of
+from benchmarks.datasets.readers.vessels import require_colour, vessel_fold
+from benchmarks.errors import unknown
 
 VERSION = 1
 UNITS = ("image", "child")
@@ -34,8 +34,7 @@ def read(
     """
     if unit not in UNITS:
         raise unknown("unit of chase_db1:", unit, UNITS)
-    if shrink != 1 and not colour:
-        raise BenchmarkError("data.shrink is for images in colour. Type data.colour=true, or data.shrink=1.")
+    require_colour(colour, shrink)
 
     def pair(name: str) -> Pair:
         return files[f"Image_{name}.jpg"], files[f"Image_{name}_1stHO.png"]
@@ -45,6 +44,4 @@ def read(
     train, val, test = (
         split_of(names[part], pair, size, colour=colour, unit=whose) for part in ("train", "val", "test")
     )
-    if colour:
-        return fold_of(train, val, test, crop=crop, shrink=shrink)
-    return vessel_fold("chase_db1", (train, val, test), constants, crop, multiple)
+    return vessel_fold("chase_db1", (train, val, test), constants, crop, multiple, shrink=shrink)

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.datasets.bundle import Fold
 from benchmarks.datasets.readers.image_archive import images_of
 from benchmarks.datasets.readers.object_masks import Pair, Source, split_of
-from benchmarks.datasets.readers.vessels import vessel_fold
+from benchmarks.datasets.readers.vessels import require_colour, vessel_fold
 
 VERSION = 1
 ARCHIVE = "DRIVE.zip"
@@ -21,9 +21,20 @@ LAYOUT = (
 
 
 def read(
-    files: Mapping[str, Path], *, size: int = 0, crop: int = 256, constants: str = "train", multiple: int = 1
+    files: Mapping[str, Path],
+    *,
+    size: int = 0,
+    crop: int = 256,
+    constants: str = "train",
+    multiple: int = 1,
+    colour: bool = False,
+    shrink: int = 1,
 ) -> tuple[Fold, ...]:
-    """One fold; masks are the first grader's, and nothing outside of the field of view counts. See `vessels`."""
+    """One fold; masks are the first grader's, and nothing outside of the field of view counts. See `vessels`.
+
+    With `colour` images are as they were taken, which networks are to see smaller by `shrink`.
+    """
+    require_colour(colour, shrink)
     with images_of(files, ARCHIVE, LAYOUT) as images:
 
         def folder(name: str) -> str:
@@ -37,7 +48,7 @@ def read(
             return images[f"{folder(name)}/mask/{name}_{folder(name)}_mask.gif"]
 
         train, val, test = (
-            split_of([f"{number:02}" for number in NUMBERS[part]], pair, size, field=field)
+            split_of([f"{number:02}" for number in NUMBERS[part]], pair, size, field=field, colour=colour)
             for part in ("train", "val", "test")
         )
-    return vessel_fold("drive", (train, val, test), constants, crop, multiple)
+    return vessel_fold("drive", (train, val, test), constants, crop, multiple, shrink=shrink)

@@ -1,7 +1,7 @@
 """Folders images/ and masks/ with a table of the parts, as SALT's data sets are laid out: also for images of one's own.
 
 `data_split.csv` has columns `imgs`, the name of a file in images/, and `split`: train, val or test, and may have `subject`.
-The mask of NAME.png is masks/NAME_mask.png, or masks/NAME.png.
+The mask of NAME.png is masks/NAME_mask.png, or masks/NAME.png: black and another level or, of several classes, their numbers.
 """
 
 from __future__ import annotations
@@ -21,26 +21,38 @@ from benchmarks.errors import BenchmarkError, unknown
 VERSION = 1
 TABLE = "data_split.csv"
 PARTS = ("train", "val", "test")
+MOST_CLASSES = 255
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".bmp", ".gif", ".ppm", ".pgm")
 LAYOUT = f"It must hold {TABLE} (columns imgs and split), images/NAME.png and masks/NAME_mask.png."
 
 
 def read(
-    files: Mapping[str, Path], *, archive: str = "", colour: bool = True, crop: int = 0, shrink: int = 1
+    files: Mapping[str, Path],
+    *,
+    archive: str = "",
+    colour: bool = True,
+    crop: int = 0,
+    shrink: int = 1,
+    classes: int = 1,
 ) -> tuple[Fold, ...]:
     """One fold of the parts that the table names; a subject is what its column `subject` says, else an image.
 
-    Masks are black where there is no object. Images are uint8 [n, h, w, 3], or [n, h, w] without `colour`, and have one
-    size. Raises BenchmarkError for a part without images, a subject in two parts, sizes that differ, masks that are not of
-    two levels, and files that are absent.
+    Masks are black where there is no object, and bool; of several `classes` they are uint8, their numbers from 1. Images are
+    uint8 [n, h, w, 3], or [n, h, w] without `colour`, and have one size. Raises BenchmarkError for a part without images, a
+    subject in two parts, sizes that differ, masks that are not of two levels or have numbers beyond the classes, and files
+    that are absent.
     """
+    if not 1 <= classes <= MOST_CLASSES:
+        raise BenchmarkError(
+            f"data.classes={classes} is not valid: it must be 1 to {MOST_CLASSES}. Type data.classes=1."
+        )
     with images_of(files, archive, LAYOUT) as images:
         rows = _table(images)
-        parts = [_split(images, [row for row in rows if row["split"] == part], colour) for part in PARTS]
+        parts = [_split(images, [row for row in rows if row["split"] == part], colour, classes) for part in PARTS]
     shapes = {part.columns["image"].shape[1:] for part in parts}
     if len(shapes) > 1:
         raise BenchmarkError(f"The images of train, val and test have several sizes: {sorted(shapes)}. Give them one.")
-    return fold_of(*parts, crop=crop, shrink=shrink)
+    return fold_of(*parts, crop=crop, shrink=shrink, classes=classes)
 
 
 def _table(images: Images) -> list[dict[str, str]]:
@@ -78,13 +90,14 @@ def _table(images: Images) -> list[dict[str, str]]:
     return rows
 
 
-def _split(images: Images, rows: list[dict[str, str]], colour: bool) -> Split:
+def _split(images: Images, rows: list[dict[str, str]], colour: bool, classes: int) -> Split:
     pictures: list[np.ndarray] = []
     masks: list[np.ndarray] = []
     for row in rows:
         name = row["imgs"]
         picture = (read_colours if colour else read_gray)(images[f"images/{name}"])
-        mask = two_levels(read_gray(_mask(images, name)), name)
+        levels = read_gray(_mask(images, name))
+        mask = two_levels(levels, name) if classes == 1 else numbered(levels, name, classes)
         if picture.shape[:2] != mask.shape:
             raise BenchmarkError(
                 f"Image '{name}' is {picture.shape[:2]} and its mask {mask.shape}; they must have one size."
@@ -122,3 +135,14 @@ def two_levels(mask: np.ndarray, name: str) -> np.ndarray:
             f"The mask of image '{name}' has the levels {shown}; it must be 0 beside objects and one other level on them."
         )
     return mask > 0
+
+
+def numbered(mask: np.ndarray, name: str, classes: int) -> np.ndarray:
+    """A mask of the numbers of classes, uint8 [h, w], 0 beside objects; higher ones raise BenchmarkError."""
+    if mask.max() > classes:
+        beyond = ", ".join(map(str, np.unique(mask[mask > classes])[:6]))
+        raise BenchmarkError(
+            f"The mask of image '{name}' has the levels {beyond}; with data.classes={classes} it must be 0 beside objects and "
+            f"1 to {classes} on them."
+        )
+    return mask

@@ -155,12 +155,14 @@ def fold_of(
     crop: int = 0,
     multiple: int = 1,
     shrink: int = 1,
+    classes: int = 1,
     name: str = "all",
 ) -> tuple[Fold, ...]:
     """One fold; its schema says how networks see gray levels, and what training crops to.
 
     With `scale` (centre, spread) they see (level - centre) / spread, and zeros at the bottom and right that make height and
-    width multiples of `multiple`. `shrink` is by how much a network is to see them smaller, for tasks that do so.
+    width multiples of `multiple`. `shrink` is by how much a network is to see them smaller, for tasks that do so. Of several
+    `classes` masks are their numbers.
     """
     height, width = train.columns["image"].shape[1:3]
     if crop > min(height, width):
@@ -172,6 +174,7 @@ def fold_of(
     if shrink < 1:
         raise BenchmarkError(f"data.shrink={shrink} is not valid: it must be 1 or more. Type data.shrink=1.")
     schema |= {"shrink": shrink} if shrink > 1 else {}
+    schema |= {"classes": classes} if classes > 1 else {}
     schema |= {"colour": True} if train.columns["image"].ndim == 4 else {}
     return (Fold(name, TrainingData(train, val, schema), test),)
 

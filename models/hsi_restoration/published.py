@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.models.hsi_restoration.unet import UNet
-from benchmarks.models.weights import require_same_names
+from benchmarks.models.weights import require_fit
 
 WRAPPERS = ("state_dict", "ema", "model")
 PREFIX = "denoise_fn."
@@ -29,7 +29,7 @@ def load_published(network: UNet, path: Path) -> None:
     Raises BenchmarkError with all names that are missing, left over or of another shape, and leaves the network as it was.
     """
     state = prior_state(path)
-    require_same_names(
+    require_fit(
         f"The checkpoint {path} does not fit this prior",
         state,
         network.state_dict(),

@@ -9,11 +9,14 @@ from torch import nn
 from benchmarks.models.medseg.constant import Constant
 from benchmarks.models.medseg.litemedsam import LiteMedSAM
 from benchmarks.models.medseg.peers import SegFormer, UNet
+from benchmarks.models.medseg.sam import SAM
 from benchmarks.models.medseg.small_unet import SmallUNet
+from benchmarks.models.medseg.unetr import UNETR
 from benchmarks.models.named import named
 
 NETWORKS: dict[str, type[nn.Module]] = {
-    "litemedsam": LiteMedSAM, "small_unet": SmallUNet, "unet": UNet, "segformer": SegFormer,
+    "litemedsam": LiteMedSAM, "sam": SAM, "small_unet": SmallUNet, "unet": UNet, "segformer": SegFormer,
+    "unetr": UNETR,
 }  # fmt: skip
 """Networks to be trained or adapted: images [n, 3, h, w] to logits [n, 1, h, w]."""
 

@@ -9,13 +9,17 @@ CERTAIN = 30.0
 
 
 class Constant(nn.Module):
-    """Images [n, 3, h, w] -> the same logit at every pixel, [n, 1, h, w]: all is `foreground`, or nothing."""
+    """Images [n, 3, h, w] -> the same logits at every pixel, [n, classes, h, w]: all is `foreground`, or nothing.
+
+    Of several classes, all is the first.
+    """
 
     multiple = 1
 
-    def __init__(self, foreground: bool) -> None:
+    def __init__(self, foreground: bool, classes: int = 1) -> None:
         super().__init__()
-        self.logit = CERTAIN if foreground else -CERTAIN
+        self.logits = [CERTAIN if foreground else -CERTAIN] + (classes - 1) * [-CERTAIN]
 
     def forward(self, image: Tensor) -> Tensor:
-        return image.new_full((len(image), 1, *image.shape[2:]), self.logit)
+        logits = image.new_tensor(self.logits)[:, None, None]
+        return logits.expand(len(image), -1, *image.shape[2:])

@@ -12,9 +12,9 @@ RARE = -2.0
 
 
 class ConvHead(nn.Module):
-    """An embedding [n, dim, h, w] and a map [n, skip, 4h, 4w] -> logits [n, 1, 4h, 4w]; 75,265 parameters of 256 and 64."""
+    """An embedding [n, dim, h, w] and a map [n, skip, 4h, 4w] -> logits [n, classes, 4h, 4w]; 75,265 parameters of 256 and 64."""
 
-    def __init__(self, dim: int, skip: int) -> None:
+    def __init__(self, dim: int, skip: int, classes: int = 1) -> None:
         super().__init__()
         wide, thin = dim // 2, dim // 16
         self.reduce = nn.Conv2d(dim, wide, 1)
@@ -26,7 +26,7 @@ class ConvHead(nn.Module):
         self.skip_norm = nn.GroupNorm(1, thin)
         self.fuse = nn.Conv2d(2 * thin, thin, 3, padding=1)
         self.refine = nn.Conv2d(thin, thin, 3, padding=1)
-        self.out = nn.Conv2d(thin, 1, 1)
+        self.out = nn.Conv2d(thin, classes, 1)
         self.act = nn.GELU()
         assert self.out.bias is not None
         nn.init.constant_(self.out.bias, RARE)

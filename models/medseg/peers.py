@@ -8,20 +8,20 @@ from benchmarks.models.packaged import MULTIPLE, packaged
 
 
 class Packaged(nn.Module):
-    """Images [n, 3, h, w] -> logits [n, 1, h, w]; sides are multiples of `multiple`. Errors as `packaged` has them."""
+    """Images [n, 3, h, w] -> logits [n, classes, h, w]; sides are multiples of `multiple`. Errors as `packaged` has them."""
 
     name: str
     kind: str
     multiple = MULTIPLE
 
-    def __init__(self, encoder: str, pretrained: bool = False) -> None:
+    def __init__(self, encoder: str, pretrained: bool = False, classes: int = 1) -> None:
         super().__init__()
-        self.network = packaged(self.name, self.kind, encoder, pretrained, channels=3)
-        # The first convolution has few inputs, the last one output: nothing can be gained there.
+        self.network = packaged(self.name, self.kind, encoder, pretrained, channels=3, classes=classes)
+        # The first convolution has few inputs, the last few outputs: nothing can be gained there.
         self.keep_dense = tuple(
             name
             for name, module in self.named_modules()
-            if isinstance(module, nn.Conv2d) and (module.in_channels == 3 or module.out_channels == 1)
+            if isinstance(module, nn.Conv2d) and (module.in_channels == 3 or ".segmentation_head." in name)
         )
 
     def forward(self, image: Tensor) -> Tensor:
@@ -33,8 +33,8 @@ class UNet(Packaged):
 
     name, kind = "unet", "Unet"
 
-    def __init__(self, encoder: str = "resnet18", pretrained: bool = False) -> None:
-        super().__init__(encoder, pretrained)
+    def __init__(self, encoder: str = "resnet18", pretrained: bool = False, classes: int = 1) -> None:
+        super().__init__(encoder, pretrained, classes)
 
 
 class SegFormer(Packaged):
@@ -42,5 +42,5 @@ class SegFormer(Packaged):
 
     name, kind = "segformer", "Segformer"
 
-    def __init__(self, encoder: str = "mit_b0", pretrained: bool = False) -> None:
-        super().__init__(encoder, pretrained)
+    def __init__(self, encoder: str = "mit_b0", pretrained: bool = False, classes: int = 1) -> None:
+        super().__init__(encoder, pretrained, classes)

@@ -14,18 +14,18 @@ from torch import Tensor, nn
 
 
 class SmallUNet(nn.Module):
-    """Images [n, 3, h, w] -> logits [n, 1, h, w]; sides are multiples of `multiple`; 482,737 parameters by default."""
+    """Images [n, 3, h, w] -> logits [n, classes, h, w]; sides are multiples of `multiple`; 482,737 parameters by default."""
 
-    def __init__(self, widths: Sequence[int] = (16, 32, 64, 128)) -> None:
+    def __init__(self, widths: Sequence[int] = (16, 32, 64, 128), classes: int = 1) -> None:
         super().__init__()
         pairs = list(itertools.pairwise(widths))
         self.down = nn.ModuleList(_two_convs(*pair) for pair in ((3, widths[0]), *pairs))
         self.up = nn.ModuleList(nn.ConvTranspose2d(deep, wide, 2, 2) for wide, deep in reversed(pairs))
         self.merge = nn.ModuleList(_two_convs(2 * wide, wide) for wide, _ in reversed(pairs))
-        self.out = nn.Conv2d(widths[0], 1, 1)
+        self.out = nn.Conv2d(widths[0], classes, 1)
         self.pool = nn.MaxPool2d(2)
         self.multiple = 2 ** (len(widths) - 1)
-        # The first convolution has few inputs, the last one output: nothing can be gained there.
+        # The first convolution has few inputs, the last few outputs: nothing can be gained there.
         self.keep_dense = ("down.0.0", "out")
 
     def forward(self, image: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from benchmarks.models.weights import plain_state, require_same_names
+from benchmarks.models.weights import plain_state, require_fit
 
 WRAPPERS = ("params_ema", "params", "state_dict")
 """Keys under which BasicSR (NAFNet, Restormer) and others keep the tensors; a moving average comes first."""
@@ -19,7 +19,7 @@ def load_published(network: nn.Module, path: Path) -> None:
     Raises BenchmarkError with all names that are missing, left over or of another shape, and leaves the network as it was.
     """
     state = {name.removeprefix(PREFIX): value for name, value in plain_state(path, WRAPPERS).items()}
-    require_same_names(
+    require_fit(
         f"The checkpoint {path} does not fit this {type(network).__name__}",
         state,
         network.state_dict(),

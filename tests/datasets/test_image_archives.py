@@ -73,6 +73,26 @@ def test_drive_has_its_official_split_and_fields_of_view(tmp_path: Path) -> None
     assert (own["multiple"], upstream["multiple"]) == (1, 32)
 
 
+def test_drive_in_colour_is_what_was_taken_and_of_the_same_parts(tmp_path: Path) -> None:
+    files = {"DRIVE.zip": zipped(tmp_path / "DRIVE.zip", drive_members())}
+    fold, gray = (drive.read(files, crop=16, colour=colour)[0] for colour in (True, False))
+    assert np.array_equal(fold.test.columns["image"][0], noise(1, 24, 20, 3))
+    assert fold.training.schema == {
+        "height": 24, "width": 20, "centre": 0.0, "spread": 255.0, "crop": 16, "multiple": 1, "colour": True,
+    }  # fmt: skip
+    pairs = (
+        (fold.training.train, gray.training.train),
+        (fold.training.val, gray.training.val),
+        (fold.test, gray.test),
+    )
+    for one, two in pairs:
+        assert one.ids.tolist() == one.units.tolist() == two.ids.tolist()
+        assert all(np.array_equal(one.columns[name], two.columns[name]) for name in ("mask", "field"))
+    assert drive.read(files, crop=16, colour=True, shrink=2)[0].training.schema["shrink"] == 2
+    with pytest.raises(BenchmarkError, match=r"Type data\.colour=true"):
+        drive.read(files, shrink=2)
+
+
 def test_a_download_of_drive_without_labels_of_the_test_images_is_told_so(tmp_path: Path) -> None:
     members = drive_members("test/1st_manual/07_manual1.gif")
     files = {"DRIVE.zip": zipped(tmp_path / "DRIVE.zip", members)}
@@ -124,6 +144,17 @@ def test_every_image_of_stare_is_tested_once_and_never_where_it_trains(tmp_path:
     assert [len(fold.test) for fold in stare.read(files, crop=0, folds=20)] == [1] * 20
     with pytest.raises(BenchmarkError, match=r"3 to 20\. Type data\.folds=5"):
         stare.read(files, folds=2)
+
+
+def test_stare_in_colour_has_the_same_turns(tmp_path: Path) -> None:
+    files = stare_files(tmp_path)
+    folds, gray = (stare.read(files, crop=16, colour=colour) for colour in (True, False))
+    for one, two in zip(folds, gray, strict=True):
+        assert (one.name, one.test.ids.tolist()) == (two.name, two.test.ids.tolist())
+        assert np.array_equal(one.test.columns["mask"], two.test.columns["mask"])
+        assert one.training.schema["colour"]
+    place = int(folds[3].test.ids[1][2:]) // 7
+    assert np.array_equal(folds[3].test.columns["image"][1], noise(place, 18, 22, 3))
 
 
 def test_an_archive_of_stare_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -58,6 +58,20 @@ def test_an_empty_mask_a_wide_and_a_transparent_image_are_as_good_as_others(tmp_
     assert not fold.test.columns["mask"].any()
 
 
+def test_masks_of_several_classes_hold_their_numbers(tmp_path: Path) -> None:
+    numbers = np.zeros((12, 16), np.uint8)
+    numbers[2:5, 3:9], numbers[7, 2:4] = 1, 3
+    files = folders(tmp_path, masks__a_mask=numbers, masks__b_mask=0 * numbers, masks__c_mask=numbers)
+    fold = image_folders.read(files, archive="mine.zip", classes=3)[0]
+    assert np.array_equal(fold.test.columns["mask"][0], numbers)
+    assert fold.training.schema["classes"] == 3
+    with pytest.raises(BenchmarkError, match=r"'a\.png' has the levels 3; with data\.classes=2 it must be 0 .* 1 to 2"):
+        image_folders.read(files, archive="mine.zip", classes=2)
+    with pytest.raises(BenchmarkError, match=r"data\.classes=0 is not valid"):
+        image_folders.read(files, archive="mine.zip", classes=0)
+    assert "classes" not in read(tmp_path).training.schema
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -126,6 +140,17 @@ def test_chase_db1_serves_both_tasks_and_keeps_its_fingerprint_in_the_first() ->
     assert card.fingerprint() == card.fingerprint({"colour": False}) != card.fingerprint({"colour": True})
     typed = RunSpec.of(["task=medseg", "data=chase_db1", "method=all_foreground", "data.crop=112"])
     assert typed.data_options["crop"] == 112
+
+
+@pytest.mark.parametrize("name", ["drive", "stare"])
+def test_vessels_of_other_cameras_serve_both_tasks_and_keep_their_fingerprints(name: str) -> None:
+    options = [RunSpec.of([f"task={task}", f"data={name}", f"method={method}"]).data_options
+               for task, method in (("sparse_object", "tophat"), ("medseg", "all_foreground"))]  # fmt: skip
+    assert [(one["colour"], one["crop"]) for one in options] == [(False, 256), (True, 112)]
+    card = load_card(name)
+    found = dict.fromkeys((file.path for file in card.required), "0" * 64)
+    plain, same, colour = (card.fingerprint(chosen, found) for chosen in ({}, {"colour": False}, {"colour": True}))
+    assert plain == same != colour
 
 
 @pytest.mark.slow
