@@ -21,7 +21,9 @@ from benchmarks.models.restoration.build import build
 from benchmarks.restoration import tiles
 from benchmarks.restoration.metrics import METRICS
 from benchmarks.restoration.pictures import typical, worst_square
+from benchmarks.restoration.plan_picture import draw_plan, learnt_share
 from benchmarks.restoration.task import Restoration
+from benchmarks.result import show
 from benchmarks.runner import run
 from benchmarks.solver import NetworkSolver
 from benchmarks.spec import RunSpec
@@ -176,7 +178,7 @@ def test_pretraining_zero_shot_and_adapters_from_end_to_end(tmp_path: Path) -> N
 
 
 def test_an_adapter_begins_with_zero_shot_and_that_with_what_was_pretrained_elsewhere(
-    tmp_path: Path, mirror: Path
+    tmp_path: Path, mirror: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """PolyU's noise by a network that was pretrained on made-up pictures, as the smallest scale has it."""
     store = Store(tmp_path / "results")
@@ -196,6 +198,14 @@ def test_an_adapter_begins_with_zero_shot_and_that_with_what_was_pretrained_else
     again = run(RunSpec.of([*words, "method=prod", f"weights={files[1]}"]), store)
     assert [row.value for row in again.quality] == [row.value for row in zero.quality]
     assert again.base_run is None
+    show(
+        RunSpec.of([*words, "method=bias_norm", "report=false"]),
+        {"elsewhere": first, "base": zero, "result": small},
+        store,
+    )
+    shown = capsys.readouterr().out
+    assert "base (prod)" in shown
+    assert "elsewhere" not in shown
 
 
 def test_what_pretraining_saw_must_be_what_is_asked_for(tmp_path: Path) -> None:
@@ -225,6 +235,23 @@ def test_pictures_show_the_worst_square_of_images_from_the_worst_to_the_best() -
     assert rows.start <= 40
     assert rows.stop >= 50
     assert columns.start <= 70 <= 80 <= columns.stop
+
+
+def test_a_plan_is_drawn_by_the_share_that_each_layer_learns(tmp_path: Path) -> None:
+    network = build("nafnet_tiny", width=8, encoder=[1], middle=1, decoder=[1])
+    names = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d) and module.groups == 1]
+    plan = {name: "dense" if name in ("intro", "ending") else 1 for name in names} | {"middle_blks.0.conv1": 0}
+    scores = {name: 10.0 ** -(number % 7) for number, name in enumerate(names)} | {"middle_blks.0.conv1": 0.0}
+    draw_plan(
+        {"allocation": "contribution", "trained": 321, "plan": plan, "scores": scores}, network, tmp_path / "plan.png"
+    )
+    with Image.open(tmp_path / "plan.png") as picture:
+        colours = picture.convert("RGB").getcolors(2**16)
+    assert colours is not None
+    assert {(0, 114, 178), (213, 94, 0)} <= {colour for _, colour in colours}
+    intro, down = (network.get_submodule(name) for name in ("intro", "downs.0"))
+    assert [learnt_share("dense", intro), learnt_share(0, intro)] == [1.0, 0.0]
+    assert learnt_share(2, down) == pytest.approx(2 * (16 + 8 * 4) / (16 * 8 * 4))
 
 
 @pytest.mark.parametrize(
