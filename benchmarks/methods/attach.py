@@ -41,7 +41,8 @@ class Attach(Adapt):
 
     def adapt(self, network: nn.Module, bench: Workbench) -> nn.Module:
         if whole := self._attach(network):
-            bench.note(f"Layers of too low a rank for an update train as a whole: {', '.join(whole)}.")
+            named = ", ".join(whole[:3]) + (f" and {len(whole) - 3} more" if len(whole) > 3 else "")
+            bench.note(f"Layers of too low a rank for an update train as a whole: {named}.")
         return network
 
     def merged(self, network: nn.Module) -> nn.Module:
