@@ -15,8 +15,8 @@ from benchmarks.models.medseg.unetr import UNETR
 from benchmarks.models.named import named
 
 NETWORKS: dict[str, type[nn.Module]] = {
-    "litemedsam": LiteMedSAM, "sam": SAM, "small_unet": SmallUNet, "unet": UNet, "segformer": SegFormer,
-    "unetr": UNETR,
+    "litemedsam": LiteMedSAM, "litemedsam_tiny": LiteMedSAM, "sam": SAM, "small_unet": SmallUNet, "unet": UNet,
+    "segformer": SegFormer, "unetr": UNETR,
 }  # fmt: skip
 """Networks to be trained or adapted: images [n, 3, h, w] to logits [n, 1, h, w]."""
 

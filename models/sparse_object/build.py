@@ -15,7 +15,9 @@ from benchmarks.models.sparse_object.rpcanet import RPCANet
 from benchmarks.models.sparse_object.rpcanet_pp import RPCANetPlusPlus
 from benchmarks.models.sparse_object.unet import UNet
 
-NETWORKS: dict[str, type[nn.Module]] = {"rpcanet": RPCANet, "rpcanet_pp": RPCANetPlusPlus, "unet": UNet, "acm": ACM}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "rpcanet": RPCANet, "rpcanet_tiny": RPCANet, "rpcanet_pp": RPCANetPlusPlus, "unet": UNet, "acm": ACM,
+}  # fmt: skip
 """Networks to be trained: images to logits and a reconstruction, or None where they make none."""
 
 SOLVERS: dict[str, type[nn.Module]] = {"tophat": TopHat, "max_median": MaxMedian, "pcp": PCP, "ipi": IPI}
