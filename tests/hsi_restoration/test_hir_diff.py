@@ -17,7 +17,8 @@ from benchmarks.models.hsi_restoration.fill import filled
 from benchmarks.models.hsi_restoration.guidance import Guidance
 from benchmarks.models.hsi_restoration.hir_diff import HIRDiff
 from benchmarks.models.hsi_restoration.observation import Observation, estimated_sigma
-from benchmarks.models.hsi_restoration.one_step import denoised, without_predicted
+from benchmarks.models.hsi_restoration.one_step import denoised, least_squares, without_predicted
+from benchmarks.models.hsi_restoration.sampler import sample
 from benchmarks.models.hsi_restoration.schedules import signal_shares, visited
 from benchmarks.models.hsi_restoration.subspace import coefficients
 from benchmarks.solver import NetworkSolver
@@ -91,6 +92,28 @@ def test_both_forms_of_the_data_term_answer_the_same(kind: str) -> None:
     torch.testing.assert_close(one, two, atol=2e-3, rtol=0)
 
 
+def test_sampling_begins_at_a_multiple_of_the_noise_that_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks.models.hsi_restoration import hir_diff
+
+    seen, clean, begun = noisy_cube(0.05), clean_cube(), []
+    E, _ = coefficients(seen.noisy)
+    nearest, deviation = least_squares(clean, E, 0.05)
+
+    def kept(prior, guidances, start, plan):
+        begun.append((start, plan.shares))
+        return sample(prior, guidances, start, plan)
+
+    monkeypatch.setattr(hir_diff, "sample", kept)
+    for times in (1.0, 3.0):
+        answer(sampler(start="observation", start_noise=times), seen)
+        start, shares = begun.pop()
+        assert len(shares) == 5
+        spread = math.sqrt((1 - shares[0]) / shares[0])
+        assert spread == pytest.approx(2 * times * deviation, rel=0.02)
+        left = start[0] / math.sqrt(shares[0]) - (2 * nearest - 1)  # all noise: that of the cube, and what was added
+        assert float(left.std()) == pytest.approx(spread, rel=0.05)
+
+
 def test_cubes_of_a_batch_are_restored_as_they_are_alone() -> None:
     seen = [noisy_cube(), noisy_cube(bands=7, seed=1), noisy_cube(height=13, width=11)]
     network = sampler()
@@ -122,6 +145,8 @@ def test_settings_of_the_sampler_change_what_they_say() -> None:
         {"schedule": "linear"}, {"schedule": "cosine"}, {"decay": 5.0}, {"eta1": 4.0}, {"eta2": 0.0}, {"steps": 4},
     ):  # fmt: skip
         assert not torch.allclose(answer(sampler(**settings), seen)[0], plain, atol=1e-5), settings
+    begun = [answer(sampler(start="observation", start_noise=times), seen)[0] for times in (1.0, 2.0)]
+    assert not torch.allclose(*begun, atol=1e-5)
     assert sampler().settings_for("inpaint") == (8.0, 6.0, 5.0)
     assert sampler(schedule="linear", eta1=3.0).settings_for("denoise")[:2] == (3.0, 1.0)
     with pytest.raises(BenchmarkError, match=r"Unknown method\.schedule 'expo'\. Did you mean 'exp'"):
