@@ -218,12 +218,13 @@ def test_truncation_and_variation_lower_the_error_of_a_smooth_cube() -> None:
     assert errors == sorted(errors, reverse=True)
 
 
-def test_bm3d_is_asked_for_by_name_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_is_asked_for_by_name_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "bm3d", None)
-    with pytest.raises(BenchmarkError, match=r"pip install 'lowrank-benchmarks\[bm3d\]'"):
-        build("svd_bm3d")
+    for method, package in (("svd_bm3d", "bm3d"), ("bm4d", "bm4d")):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(BenchmarkError, match=rf"pip install 'lowrank-benchmarks\[{package}\]'"):
+            build(method)
 
 
 def test_bm3d_takes_the_noise_out_of_the_images_of_the_subspace() -> None:
@@ -231,6 +232,15 @@ def test_bm3d_takes_the_noise_out_of_the_images_of_the_subspace() -> None:
     seen, clean = noisy_cube(0.15, height=32, width=32), clean_cube(height=32, width=32)
     better, plain = (build(name).restore([seen])[0].cube for name in ("svd_bm3d", "svd_truncate"))
     assert float((better - clean).square().mean()) < 0.5 * float((plain - clean).square().mean())
+
+
+def test_bm4d_takes_the_noise_out_of_the_volume() -> None:
+    pytest.importorskip("bm4d", reason="the extra bm4d is not installed")
+    seen, clean = noisy_cube(0.15), clean_cube()
+    (made,) = build("bm4d").restore([seen])
+    assert made.coefficients is None
+    assert float((made.cube - clean).square().mean()) < 0.2 * float((seen.noisy - clean).square().mean())
+    assert torch.equal(build("bm4d").restore([Observation(clean, sigma=0.0)])[0].cube, clean)
 
 
 def test_gaps_take_the_mean_of_what_is_near() -> None:

@@ -71,7 +71,7 @@ RANKS = {
 LARGE_ENOUGH = 100
 """Rows from which its tables are compressed, by methods that leave small ones alone."""
 
-PACKAGES = {"svd_bm3d": "bm3d"}
+PACKAGES = {"svd_bm3d": "bm3d", "bm4d": "bm4d"}
 """What a method needs of an extra: without it there is nothing to check."""
 PAIRS = [
     (task, method)
@@ -81,7 +81,7 @@ PAIRS = [
 ]
 DRAWS_NOTHING = frozenset(
     {"stay", "constant_velocity", "kalman", "tophat", "max_median", "pcp", "ipi", "all_foreground", "all_background"}
-    | {"majority", "spectral_logistic", "noisy", "svd_truncate", "svd_tv", "svd_bm3d"}
+    | {"majority", "spectral_logistic", "noisy", "svd_truncate", "svd_tv", "svd_bm3d", "bm4d"}
 )
 """Closed forms: every seed gives the same answers."""
 
