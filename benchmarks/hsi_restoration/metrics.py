@@ -161,7 +161,7 @@ def oracle(samples: Samples) -> Statistic:
         made = [band_psnr(scene, np.einsum("ck,nkhw->nchw", E, step).clip(0, 1)) for step in steps]
         return lambda weights: max(value(weights) for value in made)
 
-    return over_scenes(samples, prepare, "the method takes no steps")
+    return over_scenes(samples, prepare, "the method keeps no steps")
 
 
 def eps_loss(samples: Samples) -> Statistic:

@@ -75,7 +75,8 @@ def reduced_outputs_of(batch: Batch, restored: Sequence[Restoration]) -> Outputs
         if one.reduced is None or one.coefficients is None:
             raise BenchmarkError(
                 "Scenes of this size are restored tile by tile as a few images and their coefficients, which this method does "
-                "not make. Take a run of method=hir_diff, svd_truncate, svd_tv or svd_bm3d, or cut the scene into smaller files."
+                "not make. Take a run of method=hir_diff, dps, diffpir, svd_truncate, svd_tv or svd_bm3d, or cut the scene into "
+                "smaller files."
             )
         made["reduced"].append(one.reduced)
         made["coefficients"].append(one.coefficients)

@@ -6,7 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks.models.hsi_restoration.closed_form import SVDBM3D, SVDTV, Noisy, SVDTruncate
+from benchmarks.models.hsi_restoration.closed_form import BM4D, SVDBM3D, SVDTV, Noisy, SVDTruncate
+from benchmarks.models.hsi_restoration.diffpir import DiffPIR
+from benchmarks.models.hsi_restoration.dps import DPS
 from benchmarks.models.hsi_restoration.hir_diff import HIRDiff
 from benchmarks.models.hsi_restoration.unet import UNet
 from benchmarks.models.named import named
@@ -19,7 +21,10 @@ SOLVERS: dict[str, type[nn.Module]] = {
     "svd_truncate": SVDTruncate,
     "svd_tv": SVDTV,
     "svd_bm3d": SVDBM3D,
+    "bm4d": BM4D,
     "hir_diff": HIRDiff,
+    "dps": DPS,
+    "diffpir": DiffPIR,
 }
 """What restores cubes."""
 

@@ -79,15 +79,51 @@ class SVDBM3D(SVDTruncate):
         return torch.stack(made).to(images)
 
 
-def bm3d_of() -> Callable[[Any, float], Any]:
-    """The package's function of an image and a deviation, on one thread, so that equal images have equal answers; raises
-    BenchmarkError where it is not installed."""
+class BM4D(Restorer):
+    """BM4D on the whole cube as a volume, told the deviation of the noise (Maggioni et al., IEEE TIP 22, 2013)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        bm4d_of()
+
+    def one(self, observation: Observation) -> Restoration:
+        cube, deviation = filled(observation), observation.noise
+        if deviation > 0:
+            volume = cube.movedim(0, -1).double().cpu().numpy()
+            cube = torch.from_numpy(bm4d_of()(volume, deviation)).movedim(-1, 0).to(cube)
+        return Restoration(cube.clamp(0, 1))
+
+
+Denoiser = Callable[[Any, float], Any]
+"""Of an array and the deviation of its noise."""
+
+
+def bm3d_of() -> Denoiser:
+    """The package's function of an image [h, w], on one thread, so that equal images have equal answers; raises BenchmarkError
+    where it is not installed."""
     try:
         from bm3d import BM3DProfile, bm3d
     except ImportError as error:
-        raise BenchmarkError(
-            f"BM3D needs the package bm3d, for non-commercial use ({error}). Type: pip install 'lowrank-benchmarks[bm3d]'"
-        ) from error
+        raise lacking("bm3d", error) from error
     profile = BM3DProfile()
     profile.num_threads = 1
     return lambda image, deviation: bm3d(image, deviation, profile=profile)
+
+
+def bm4d_of() -> Denoiser:
+    """The same of a volume [h, w, c]."""
+    try:
+        from bm4d import BM4DProfile, bm4d
+    except ImportError as error:
+        raise lacking("bm4d", error) from error
+    profile = BM4DProfile()
+    profile.num_threads = 1
+    return lambda volume, deviation: bm4d(volume, deviation, profile=profile)
+
+
+def lacking(package: str, error: ImportError) -> BenchmarkError:
+    """What is said where a package for non-commercial use is not installed."""
+    return BenchmarkError(
+        f"{package.upper()} needs the package {package}, for non-commercial use ({error}). "
+        f"Type: pip install 'lowrank-benchmarks[{package}]'"
+    )

@@ -83,15 +83,20 @@ class Guidance:
             seen = self._seen(reduced)
             own = torch.einsum("khw,kl,lhw->", seen, self.inner, seen if self.mask is None else reduced)
             return (own - 2 * (self.projected * (reduced if self.mask is not None else seen)).sum()) / count
-        difference = self.observation.noisy - self._seen(self.expand(reduced))
-        if self.mask is not None:
-            difference = difference * self.mask
-        return difference.square().sum() / count
+        return self.residual(reduced) / count
+
+    def residual(self, reduced: Tensor) -> Tensor:
+        """The squared distance |w (Y - H(E A))|^2 from what was seen, summed over the whole cube."""
+        images = self.expand(reduced)
+        difference = self.observation.noisy - (
+            lowered(images, self.observation.factor) if self.observation.factor > 1 else images
+        )
+        return (difference if self.mask is None else difference * self.mask).square().sum()
 
     def _seen(self, images: Tensor) -> Tensor:
         if self.observation.factor > 1:
             return lowered(images, self.observation.factor)
-        return images * self.mask[: len(images)] if self.subspace and self.mask is not None else images
+        return images if self.mask is None else images * self.mask[: len(images)]
 
     def variation(self, cube: Tensor) -> Tensor:
         """Weighted absolute differences along rows, columns and bands, per entry; around the edges unless the cube has gaps."""

@@ -7,25 +7,20 @@ been is known to the metrics alone.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmarks.errors import unknown
-from benchmarks.models.hsi_restoration.fill import filled, spanning
+from benchmarks.models.hsi_restoration.fill import filled
 from benchmarks.models.hsi_restoration.guidance import Guidance
 from benchmarks.models.hsi_restoration.observation import Observation, Restoration
 from benchmarks.models.hsi_restoration.one_step import least_squares
+from benchmarks.models.hsi_restoration.reduced_sampler import ReducedSampler
 from benchmarks.models.hsi_restoration.sampler import ANSWERS, CONDITIONINGS, Plan, answered, sample
 from benchmarks.models.hsi_restoration.schedules import LEVELS, SCHEDULES, signal_shares, visited, visited_from
-from benchmarks.models.hsi_restoration.subspace import CHOICES, coefficients
-from benchmarks.models.hsi_restoration.unet import UNet
 
-RANK = 3
-"""Images that a prior of colours takes."""
 PUBLISHED = {"denoise": (16.0, 10.0, 8.0), "sr": (500.0, 12.0, 8.0), "inpaint": (8.0, 6.0, 5.0)}
 """eta1, eta2 and the decay of the exponential schedule in the authors' README, one data set each (Houston, WDC, Salinas)."""
 OTHER_SCHEDULES = (20.0, 1.0)
@@ -34,13 +29,13 @@ STARTS = ("noise", "observation")
 DENOISERS = ("prior", "zero")
 
 
-class HIRDiff(nn.Module):
+class HIRDiff(ReducedSampler):
     """Restores cubes of any shape; those of equal height and width go through the network together.
 
     `prior` are the settings of the U-Net. Of `eta1`, `eta2` and `decay`, None takes what the authors published for the kind of
-    degradation. With `start=observation` sampling begins at the level of the noise in the least-squares reduced image.
-    Of several `samples` the mean is the answer, and their deviation goes with it. `denoiser=zero` says that there is no noise,
-    so that what is left is the guidance.
+    degradation. With `start=observation` sampling begins at `start_noise` times the level of the noise in the least-squares
+    reduced image. Of several `samples` the mean is the answer, and their deviation goes with it. `denoiser=zero` says that there
+    is no noise, so that what is left is the guidance.
     """
 
     def __init__(
@@ -54,35 +49,24 @@ class HIRDiff(nn.Module):
         bands: str = "rrqr",
         conditioning: str = "sqrt_abar",
         start: str = "noise",
+        start_noise: float = 1.0,
         answer: str = "last",
         data_term: str = "subspace",
         denoiser: str = "prior",
         samples: int = 1,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        for key, given, allowed in (
-            ("schedule", schedule, SCHEDULES), ("bands", bands, CHOICES), ("conditioning", conditioning, CONDITIONINGS),
-            ("start", start, STARTS), ("answer", answer, ANSWERS), ("data_term", data_term, ("subspace", "full")),
-            ("denoiser", denoiser, DENOISERS),
+        super().__init__(prior, bands, seed)
+        for key, given, choices in (
+            ("schedule", schedule, SCHEDULES), ("conditioning", conditioning, CONDITIONINGS), ("start", start, STARTS),
+            ("answer", answer, ANSWERS), ("data_term", data_term, ("subspace", "full")), ("denoiser", denoiser, DENOISERS),
         ):  # fmt: skip
-            if given not in allowed:
-                raise unknown(f"method.{key}", given, allowed)
-        if not 1 <= steps <= LEVELS or samples < 1:
-            raise ValueError(f"steps must be from 1 to {LEVELS} and samples 1 or more")
-        self.prior = UNet(**prior).requires_grad_(False)
+            self.allowed(key, given, choices)
+        if not 1 <= steps <= LEVELS or samples < 1 or start_noise < 1:
+            raise ValueError(f"steps must be from 1 to {LEVELS}, samples and start_noise 1 or more")
         self.steps, self.schedule, self.decay, self.etas = steps, schedule, decay, (eta1, eta2)
-        self.bands, self.conditioning, self.start, self.answer = bands, conditioning, start, answer
-        self.data_term, self.denoiser, self.samples, self.seed = data_term, denoiser, samples, seed
-
-    def restore(self, observations: Sequence[Observation]) -> list[Restoration]:
-        together = defaultdict(list)
-        for index, observation in enumerate(observations):
-            together[observation.shape[1:], observation.kind].append(index)
-        made: dict[int, Restoration] = {}
-        for rows in together.values():
-            made |= zip(rows, self._restored([observations[row] for row in rows]), strict=True)
-        return [made[index] for index in range(len(observations))]
+        self.conditioning, self.start, self.start_noise, self.answer = conditioning, start, start_noise, answer
+        self.data_term, self.denoiser, self.samples = data_term, denoiser, samples
 
     def settings_for(self, kind: str) -> tuple[float, float, float]:
         """eta1, eta2 and decay for a kind of degradation."""
@@ -92,16 +76,15 @@ class HIRDiff(nn.Module):
         first, second = (own if given is None else given for own, given in zip(etas, self.etas, strict=True))
         return first, second, decay if self.decay is None else self.decay
 
-    def _restored(self, observations: Sequence[Observation]) -> list[Restoration]:
-        """Cubes of one height, width and kind of degradation."""
+    def alike(self, observations: Sequence[Observation]) -> list[Restoration]:
         if self.start == "observation" and len(observations) > 1:  # each begins at the level of its own noise
-            return [made for each in observations for made in self._restored([each])]
+            return [made for each in observations for made in self.alike([each])]
         eta1, eta2, decay = self.settings_for(observations[0].kind)
         guidances, chosen = [], []
         for observation in observations:
-            E, bands = coefficients(spanning(observation), RANK, self.bands, inner=observation.inner)
+            E, bands = self.spectra(observation)
             guidances.append(Guidance(observation, E, eta1, eta2, self.data_term))
-            chosen.append(tuple(bands))
+            chosen.append(bands)
         shares = signal_shares(self.schedule, decay)
         starts, plan = self._begin(observations, guidances, shares)
         repeated = [guidance for guidance in guidances for _ in range(self.samples)]
@@ -117,31 +100,20 @@ class HIRDiff(nn.Module):
     def _begin(
         self, observations: Sequence[Observation], guidances: Sequence[Guidance], shares: Any
     ) -> tuple[Tensor, Plan]:
-        """Samples at the first level [n * samples, 3, h, w], and the levels from there.
-
-        Every cube has the same noise, whatever else is in its batch. Tiles of a scene have one that goes on from tile to tile,
-        so that they agree where they overlap.
-        """
-        height, width = observations[0].shape[1:]
-        like = observations[0].noisy
-        generator = torch.Generator().manual_seed(self.seed)
-        field = torch.randn(self.samples, RANK, height, width, generator=generator).to(like)
-        noises = [
-            field if each.scene is None else field.roll([-at for at in each.scene.place], (2, 3))
-            for each in observations
-        ]
+        """Samples at the first level [n * samples, 3, h, w], and the levels from there."""
+        noises = self.draw(self.generator(), observations, self.samples)
         if self.start == "noise":
             plan = Plan([float(shares[index]) for index in visited(self.steps)], self.conditioning)
-            return torch.cat(noises), plan
+            return noises, plan
         begun = [
             least_squares(filled(observation), guidance.coefficients, observation.noise)
             for observation, guidance in zip(observations, guidances, strict=True)
         ]
-        spread = 2 * max(deviation for _, deviation in begun)
+        spread = 2 * self.start_noise * max(deviation for _, deviation in begun)
         indices = visited_from(1 / (1 + spread**2), shares, self.steps)
         share = float(shares[indices[0]])
         starts = []
-        for (reduced, deviation), noise in zip(begun, noises, strict=True):
+        for (reduced, deviation), noise in zip(begun, noises.split(self.samples), strict=True):
             # The noise that is there already counts; what the level has more of is added.
             lacking = max(0.0, 1 - share - share * (2 * deviation) ** 2) ** 0.5
             starts.append(share**0.5 * (2 * reduced - 1) + lacking * noise)

@@ -13,7 +13,7 @@ BLUR_STD, BLUR_REACH = math.sqrt(16 / (8 * math.log(2))), 4
 
 def lowered(images: Tensor, factor: int) -> Tensor:
     """Images [..., h, w] blurred by a 9 x 9 Gaussian with zeros around them, then made smaller by MATLAB's bicubic imresize."""
-    down, across = (_shrinking(size, factor, images.dtype, images.device) for size in images.shape[-2:])
+    down, across = (shrinking(size, factor, images.dtype, images.device) for size in images.shape[-2:])
     return down @ images @ across.T
 
 
@@ -24,7 +24,8 @@ def raised(images: Tensor, factor: int) -> Tensor:
 
 
 @cache
-def _shrinking(size: int, factor: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def shrinking(size: int, factor: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """One direction of `lowered`, [size / factor, size]."""
     return (bicubic_matrix(size, 1 / factor) @ blur_matrix(size)).to(device, dtype)
 
 

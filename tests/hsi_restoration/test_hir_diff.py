@@ -17,7 +17,8 @@ from benchmarks.models.hsi_restoration.fill import filled
 from benchmarks.models.hsi_restoration.guidance import Guidance
 from benchmarks.models.hsi_restoration.hir_diff import HIRDiff
 from benchmarks.models.hsi_restoration.observation import Observation, estimated_sigma
-from benchmarks.models.hsi_restoration.one_step import denoised, without_predicted
+from benchmarks.models.hsi_restoration.one_step import denoised, least_squares, without_predicted
+from benchmarks.models.hsi_restoration.sampler import sample
 from benchmarks.models.hsi_restoration.schedules import signal_shares, visited
 from benchmarks.models.hsi_restoration.subspace import coefficients
 from benchmarks.solver import NetworkSolver
@@ -91,6 +92,28 @@ def test_both_forms_of_the_data_term_answer_the_same(kind: str) -> None:
     torch.testing.assert_close(one, two, atol=2e-3, rtol=0)
 
 
+def test_sampling_begins_at_a_multiple_of_the_noise_that_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks.models.hsi_restoration import hir_diff
+
+    seen, clean, begun = noisy_cube(0.05), clean_cube(), []
+    E, _ = coefficients(seen.noisy)
+    nearest, deviation = least_squares(clean, E, 0.05)
+
+    def kept(prior, guidances, start, plan):
+        begun.append((start, plan.shares))
+        return sample(prior, guidances, start, plan)
+
+    monkeypatch.setattr(hir_diff, "sample", kept)
+    for times in (1.0, 3.0):
+        answer(sampler(start="observation", start_noise=times), seen)
+        start, shares = begun.pop()
+        assert len(shares) == 5
+        spread = math.sqrt((1 - shares[0]) / shares[0])
+        assert spread == pytest.approx(2 * times * deviation, rel=0.02)
+        left = start[0] / math.sqrt(shares[0]) - (2 * nearest - 1)  # all noise: that of the cube, and what was added
+        assert float(left.std()) == pytest.approx(spread, rel=0.05)
+
+
 def test_cubes_of_a_batch_are_restored_as_they_are_alone() -> None:
     seen = [noisy_cube(), noisy_cube(bands=7, seed=1), noisy_cube(height=13, width=11)]
     network = sampler()
@@ -122,6 +145,8 @@ def test_settings_of_the_sampler_change_what_they_say() -> None:
         {"schedule": "linear"}, {"schedule": "cosine"}, {"decay": 5.0}, {"eta1": 4.0}, {"eta2": 0.0}, {"steps": 4},
     ):  # fmt: skip
         assert not torch.allclose(answer(sampler(**settings), seen)[0], plain, atol=1e-5), settings
+    begun = [answer(sampler(start="observation", start_noise=times), seen)[0] for times in (1.0, 2.0)]
+    assert not torch.allclose(*begun, atol=1e-5)
     assert sampler().settings_for("inpaint") == (8.0, 6.0, 5.0)
     assert sampler(schedule="linear", eta1=3.0).settings_for("denoise")[:2] == (3.0, 1.0)
     with pytest.raises(BenchmarkError, match=r"Unknown method\.schedule 'expo'\. Did you mean 'exp'"):
@@ -193,12 +218,13 @@ def test_truncation_and_variation_lower_the_error_of_a_smooth_cube() -> None:
     assert errors == sorted(errors, reverse=True)
 
 
-def test_bm3d_is_asked_for_by_name_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_is_asked_for_by_name_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "bm3d", None)
-    with pytest.raises(BenchmarkError, match=r"pip install 'lowrank-benchmarks\[bm3d\]'"):
-        build("svd_bm3d")
+    for method, package in (("svd_bm3d", "bm3d"), ("bm4d", "bm4d")):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(BenchmarkError, match=rf"pip install 'lowrank-benchmarks\[{package}\]'"):
+            build(method)
 
 
 def test_bm3d_takes_the_noise_out_of_the_images_of_the_subspace() -> None:
@@ -206,6 +232,15 @@ def test_bm3d_takes_the_noise_out_of_the_images_of_the_subspace() -> None:
     seen, clean = noisy_cube(0.15, height=32, width=32), clean_cube(height=32, width=32)
     better, plain = (build(name).restore([seen])[0].cube for name in ("svd_bm3d", "svd_truncate"))
     assert float((better - clean).square().mean()) < 0.5 * float((plain - clean).square().mean())
+
+
+def test_bm4d_takes_the_noise_out_of_the_volume() -> None:
+    pytest.importorskip("bm4d", reason="the extra bm4d is not installed")
+    seen, clean = noisy_cube(0.15), clean_cube()
+    (made,) = build("bm4d").restore([seen])
+    assert made.coefficients is None
+    assert float((made.cube - clean).square().mean()) < 0.2 * float((seen.noisy - clean).square().mean())
+    assert torch.equal(build("bm4d").restore([Observation(clean, sigma=0.0)])[0].cube, clean)
 
 
 def test_gaps_take_the_mean_of_what_is_near() -> None:

@@ -76,7 +76,7 @@ SPEND, SHARES = ("colora", "iss_delta"), {"hyperspectral": 0.85}
 """Methods that spend a share of the parameters, here half of them: vectors and heads of tiny networks have more than 0.07."""
 QUICK = {"colora": ("method.probe_steps=3", "method.images=2", "method.points=2")}
 
-PACKAGES = {"svd_bm3d": "bm3d"}
+PACKAGES = {"svd_bm3d": "bm3d", "bm4d": "bm4d"}
 """What a method needs of an extra: without it there is nothing to check."""
 PAIRS = [
     (task, method)
@@ -86,7 +86,7 @@ PAIRS = [
 ]
 DRAWS_NOTHING = frozenset(
     {"stay", "constant_velocity", "kalman", "tophat", "max_median", "pcp", "ipi", "all_foreground", "all_background"}
-    | {"majority", "spectral_logistic", "noisy", "svd_truncate", "svd_tv", "svd_bm3d", "degraded"}
+    | {"majority", "spectral_logistic", "noisy", "svd_truncate", "svd_tv", "svd_bm3d", "bm4d", "degraded"}
 )
 """Closed forms: every seed gives the same answers."""
 
