@@ -32,5 +32,6 @@ LATER: dict[str, Any] = {
     "method.sequential": False,
     "method.latency": None,
     "method.latency_batch": 256,
+    "method.start_noise": 1.0,
 }
 """Each key with the value that runs were made with before it was there: at it the key is left out of a run's hash."""
