@@ -39,13 +39,15 @@ class AFM(Factorize):
         return (*super().inputs(), self.calibration_samples)
 
     def shapes(self, network: nn.Module) -> Factors:
-        """Those of SVD, with a bias between the factors of a layer and a mean of each table."""
+        """Those of SVD, with a bias after a layer (its mean output), one between the factors of a layer that had one, and a mean
+        of each table."""
         found: dict[str, LinearFactors | EmbeddingFactors] = {}
         for name, factors in super().shapes(network).items():
             if isinstance(factors, EmbeddingFactors):
                 found[name] = replace(factors, mean=factors.projection[:, 0])
             else:
-                found[name] = replace(factors, down_bias=None if factors.offset is None else factors.spectrum)
+                between = None if factors.offset is None else factors.spectrum
+                found[name] = replace(factors, offset=factors.up[:, 0], down_bias=between)
         return found
 
     def factorise(self, network: nn.Module, bench: Workbench) -> Factors:

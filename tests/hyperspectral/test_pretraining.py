@@ -77,7 +77,7 @@ def bench(folder: Path, task: Task | None = None, model: str = "less_vit", proto
     trainer = {"progress": False, "accelerator": "cpu", "max_epochs": 1, "batch_size": 8, "optimizer": "adamw"}
     spec = SimpleNamespace(
         seed=0, protocol=protocol, kind="train", model=model, method="hyper_mae", own_weights=None,
-        config={"finetune": dataclasses.asdict(Finetune()), "trainer": plain | trainer, "weights": None},
+        config={"finetune": dataclasses.asdict(Finetune()), "trainer": plain | trainer, "weights": None, "shots": None},
         settings=lambda group: {},
     )  # fmt: skip
     fold = SimpleNamespace(name="all", training=TrainingData(tiles(16, 0), tiles(8, 1), {}))

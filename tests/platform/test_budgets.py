@@ -41,6 +41,7 @@ SMALL = {
     ),
     "sparse_object": ("data.images=20", "data.size=32", "model.stages=1", "model.channels=8", "model.sparse_depth=1"),
     "hyperspectral": ("data.tiles=10", "model.dim=32", "model.heads=2", "model.depth=1"),
+    "restoration": ("data.samples=8", "data.patch=16", "data.val_samples=2"),
 }
 SIZED = [
     (task, method)

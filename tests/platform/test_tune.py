@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks import runner
+from benchmarks import registry, runner
 from benchmarks.commands import tune
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.store import Store
@@ -91,12 +91,14 @@ def test_every_tuned_file_states_its_search_and_is_what_its_pair_begins_with() -
     assert files
     for path in files:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        task, _, method = path.stem.rpartition("_")
+        task = max((name for name in registry.entries("task") if path.stem.startswith(f"{name}_")), key=len)
+        method = path.stem.removeprefix(f"{task}_")
         assert set(content["tuned"]) == {"space", "budget", "metric", "data", "seed"}
         config = RunSpec.of([f"task={task}", f"method={method}"]).config
         assert config["tuned"] == content["tuned"]
-        for key, value in content["finetune"].items():
-            assert config["finetune"][key] == value
+        for group in content.keys() - {"tuned"}:
+            for key, value in content[group].items():
+                assert config[group][key] == value
 
 
 def test_a_point_that_diverges_comes_last(
