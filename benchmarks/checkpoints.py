@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from benchmarks.leaderboard.places import digest
@@ -14,19 +13,14 @@ LAST, NEXT, SUMS = "last.ckpt", "next.ckpt", "sha256"
 def keep(folder: Path) -> None:
     """Puts `next.ckpt` in the place of `last.ckpt`; a process that is killed at any moment leaves one that `found` takes."""
     new = folder / NEXT
-    if new.is_dir():  # a sharded one
-        shutil.rmtree(folder / LAST, ignore_errors=True)
-    else:
-        # Both sums are allowed until the file has moved: which of the two lies there depends on when the process ends.
-        _write(folder / SUMS, [_sum(new), *_allowed(folder)[:1]])
+    # Both sums are allowed until the file has moved: which of the two lies there depends on when the process ends.
+    _write(folder / SUMS, [_sum(new), *_allowed(folder)[:1]])
     os.replace(new, folder / LAST)
 
 
 def found(folder: Path) -> tuple[Path | None, str | None]:
     """The checkpoint to go on from, None where there is none; and what was wrong with one that cannot be used."""
     last = folder / LAST
-    if last.is_dir():
-        return last, None
     if not last.is_file():
         return None, None
     if _sum(last) in _allowed(folder):

@@ -23,7 +23,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.failures import STOPS, explain, failed
 from benchmarks.inference import collect
 from benchmarks.leaderboard.draft import Draft
-from benchmarks.leaderboard.places import Unwritable, storing
+from benchmarks.leaderboard.places import Unreachable, Unwritable, storing
 from benchmarks.leaderboard.record import Cost, Record, utc_now
 from benchmarks.leaderboard.store import Store
 from benchmarks.leaderboard.worst import PICTURED
@@ -98,7 +98,7 @@ def _make(spec: RunSpec, store: Store, now: str, write: Callable[[], None]) -> R
     settle(spec.config["trainer"])
     try:
         record = _phases(spec, store, draft, progress)
-    except Unwritable:
+    except (Unwritable, Unreachable):
         raise  # no mistake in the command, and hours of training may lie in the draft: the next start takes it up
     except BenchmarkError:
         draft.discard()

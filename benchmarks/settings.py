@@ -160,7 +160,8 @@ class Finetune:
 @dataclass
 class Settings:
     """All keys of a run. `task`, `model`, `data` and `method` are groups of YAML files, open to their own keys. `shots` is how
-    many training samples (whole groups, where they come in groups) a run sees, drawn by its seed; null: all."""
+    many training samples (whole groups, where they come in groups) a run sees, drawn by its seed; null: all. The schema, with
+    its counts and means, is that of all samples at any number."""
 
     task: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)

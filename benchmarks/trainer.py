@@ -220,12 +220,13 @@ class Selection(lightning.Callback):
     def state_dict(self) -> dict[str, Any]:
         return {
             "best": self.best, "waited": self.waited, "best_weights": self.best_weights, "rows": self.history.rows,
-            "best_epoch": self.history.best_epoch, "random": torch.get_rng_state(),
+            "steps": self.steps, "best_epoch": self.history.best_epoch, "random": torch.get_rng_state(),
             "average": None if self.average is None else self.average.state_dict(),
         }  # fmt: skip
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.waited, self.best_weights = state_dict["best"], state_dict["waited"], state_dict["best_weights"]
+        self.steps = state_dict.get("steps", 0)  # checkpoints of before had none
         self.history.rows[:] = state_dict["rows"]
         self.history.best_epoch, self.history.best = state_dict["best_epoch"], self.sign * state_dict["best"]
         self.history.resumed_from = self.history.epochs

@@ -116,6 +116,9 @@ class TrainingData:
 def few(data: TrainingData, shots: int | None, seed: int) -> TrainingData:
     """The same with `shots` training samples, or whole groups, drawn by `seed`; None leaves all. Validation stays as it is.
 
+    So does the schema, which is that of all training samples: cardinalities, but also what is counted or averaged over them
+    (`counts` of tokens, which `afm` weighs by, `mean` and `std` of bands). Only what learns from targets sees few samples.
+
     Raises BenchmarkError where there are not so many.
     """
     if shots is None:

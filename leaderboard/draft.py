@@ -15,7 +15,7 @@ import msgspec
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard import process
 from benchmarks.leaderboard.places import NOTE as DRAFT
-from benchmarks.leaderboard.places import RECORD, Place, digest, list_files, storing, sync
+from benchmarks.leaderboard.places import RECORD, Place, Unreachable, digest, list_files, storing, sync
 from benchmarks.leaderboard.record import Failure, Record, SideFile, decode, encode
 
 CHECKPOINTS = "checkpoints"
@@ -132,8 +132,8 @@ def place(folder: Path, record: Record, to: Place, resume: Path) -> Path:
             shutil.rmtree(resume, ignore_errors=True)
         try:
             return to.put(folder, record.task, record.run_id)
-        except BenchmarkError as error:
-            raise BenchmarkError(
+        except Unreachable as error:
+            raise Unreachable(
                 f"{error} The finished run is kept in {folder}; the next start with this store brings it there."
             ) from error
         except OSError as error:

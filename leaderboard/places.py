@@ -20,6 +20,10 @@ class Unwritable(BenchmarkError):
     """The store's file system refuses to write. What a run has made so far stays where it is, for the next start."""
 
 
+class Unreachable(BenchmarkError):
+    """A remote store does not answer. As with `Unwritable`, what a run has made so far stays for the next start."""
+
+
 class Place(Protocol):
     """Committed runs. A run exists once its `record.json` does; names of side files are relative, with '/'."""
 
@@ -41,7 +45,7 @@ class Place(Protocol):
     def put(self, folder: Path, task: str, run_id: str) -> Path:
         """Moves a complete run here, its note of a draft apart, and returns the local folder with its files.
 
-        Raises OSError where a run is there already, and BenchmarkError where a remote store does not answer.
+        Raises OSError where a run is there already, and Unreachable where a remote store does not answer.
         """
 
     def fetch(self, task: str, run_id: str) -> Path:

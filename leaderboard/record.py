@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import math
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.leaderboard.places import RECORD
 
 SCHEMA = 2
 
@@ -258,7 +260,7 @@ def encode(record: Record) -> bytes:
 
 
 def decode(data: bytes, path: str = "record.json") -> Record:
-    """Reads a record of this or an older schema; raises UnreadableRecord with `path`."""
+    """Reads a record of this or an older schema; raises UnreadableRecord with `path`, also where files lie out of its folder."""
     try:
         plain = msgspec.json.decode(data)
         version = plain.get("schema") if isinstance(plain, dict) else None
@@ -266,7 +268,9 @@ def decode(data: bytes, path: str = "record.json") -> Record:
             raise ValueError(f"schema {version!r}; this version reads 1 to {SCHEMA}")
         for step in range(version, SCHEMA):
             plain = UPGRADES[step](plain)
-        return msgspec.convert(plain, Record)
+        record = msgspec.convert(plain, Record)
+        _refuse_names_outside(record.files)
+        return record
     except (msgspec.MsgspecError, ValueError) as error:
         raise UnreadableRecord(f"{path}: {error}") from error
 
@@ -283,6 +287,14 @@ UPGRADES: dict[int, Any] = {1: _bounds_and_blocks}
 def canonical_hash(value: Any) -> str:
     """sha256 over canonical JSON (sorted keys, no white space): equal configurations give equal hashes on every machine."""
     return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()
+
+
+def _refuse_names_outside(files: list[SideFile]) -> None:
+    """Readers join these names to folders of their own, and a record of a remote store or a shard is anybody's."""
+    for file in files:
+        path = Path(file.name)
+        if path.is_absolute() or ".." in path.parts or file.name == RECORD:
+            raise ValueError(f"'{file.name}' leads out of the run's folder")
 
 
 def _refuse_non_finite(value: Any, where: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.leaderboard.places import NOTE, RECORD, digest, list_files
+from benchmarks.leaderboard.places import NOTE, RECORD, Unreachable, digest, list_files
 from benchmarks.leaderboard.record import UnreadableRecord, decode
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
@@ -165,7 +165,7 @@ class RemotePlace:
         except (FileNotFoundError, BenchmarkError):
             raise
         except Exception as error:
-            raise BenchmarkError(
+            raise Unreachable(
                 f"The store {self.url} does not answer: {type(error).__name__}: {error}. "
                 "Check its address, your credentials and the network, or name another one with store=PATH."
             ) from error

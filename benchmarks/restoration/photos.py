@@ -5,11 +5,14 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 JPEG = (".jpg", ".jpeg")
 SUFFIXES = ("", ".png", *JPEG)
@@ -17,6 +20,10 @@ DEEP = ("I", "F")
 """How Pillow's names of modes begin that have more than eight bits a channel."""
 DEPTH = 24
 """The byte of a PNG file that says how many bits a channel has."""
+BITS_PER_SAMPLE = 258
+"""The tag of a TIFF file that lists how many bits each channel has."""
+COLOURED = ("RGB", "RGBA", "P")
+"""Modes whose colour profile is one of red, green and blue, as the answer's must be; that of CMYK is of inks."""
 QUALITY = 95
 
 
@@ -41,7 +48,7 @@ def read_photo(path: Path) -> Photo:
     try:
         with warnings.catch_warnings(), Image.open(path) as file:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # size is what tiles are for
-            if file.mode.startswith(DEEP) or _deep_png(path, file.format):
+            if file.mode.startswith(DEEP) or _deep_png(path, file.format) or _deep_tiff(file):
                 raise BenchmarkError(
                     f"{path} has more than 8 bits a channel, and restored images have 8. Convert a copy of it to 8 bits first."
                 )
@@ -50,7 +57,8 @@ def read_photo(path: Path) -> Photo:
             image = ImageOps.exif_transpose(file)
             alpha = np.array(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
             gray = image.mode in ("1", "L", "LA")
-            return Photo(np.array(image.convert("RGB")), gray, alpha, None if gray else file.info.get("icc_profile"))
+            profile = file.info.get("icc_profile") if image.mode in COLOURED else None
+            return Photo(np.array(image.convert("RGB")), gray, alpha, profile)
     except Image.DecompressionBombError as error:
         raise BenchmarkError(f"{path} is too large: {error}. Cut it into smaller files.") from error
     except (UnidentifiedImageError, OSError) as error:
@@ -88,3 +96,9 @@ def _deep_png(path: Path, kind: str | None) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(DEPTH + 1)[DEPTH] > 8
+
+
+def _deep_tiff(file: Image.Image) -> bool:
+    """Whether it is a TIFF of more than 8 bits a channel, of which Pillow shows the upper 8 where it has colours."""
+    tags = getattr(file, "tag_v2", {}) if file.format == "TIFF" else {}
+    return max(tags.get(BITS_PER_SAMPLE, (1,))) > 8

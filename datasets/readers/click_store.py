@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +18,7 @@ import pyarrow as pa
 from benchmarks.datasets import cache
 from benchmarks.datasets.bundle import Fold, Split, TrainingData
 from benchmarks.datasets.checksums import Ledger
+from benchmarks.datasets.lock import locked
 from benchmarks.datasets.progress import bar
 from benchmarks.datasets.readers.click_log import PARTS, ClickLog
 from benchmarks.datasets.readers.click_tokens import TokenCounts, encode, labels
@@ -38,7 +39,7 @@ def stored_fold(clicks: ClickLog, store: Path, *, min_count: int, item: str) -> 
     there is no user field: a user whose token is in the vocabulary has its id, any other a negative number of its own.
     Raises BenchmarkError for whatever is wrong with the log, and leaves nothing then.
     """
-    with _locked(store):
+    with locked(store, "the click store"):
         if not _is_whole(store):
             shutil.rmtree(store, ignore_errors=True)
             staging = store.with_suffix(".partial")
@@ -251,25 +252,3 @@ def _is_whole(store: Path) -> bool:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-
-
-@contextlib.contextmanager
-def _locked(store: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(store.with_suffix(".lock"))
-    try:
-        store.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=1)
-        except Timeout:
-            log.warning("waiting for another process that builds the click store %s", store)
-            lock.acquire()
-    except OSError as error:
-        raise BenchmarkError(
-            f"The data cache {store.parent} cannot be written ({error}). Set BENCH_DATA to a folder of yours."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -56,7 +56,9 @@ def pair_split(files: PairFiles, pairs: Sequence[Pair], cut: Cut, condition: str
             )
         for top, left, high, wide in cut.places(height, width, index):
             for name, pixels in both.items():
-                rows[name].append(pixels[top : top + high, left : left + wide])
+                square = pixels[top : top + high, left : left + wide]
+                # A view would hold all of the picture until the last one is read.
+                rows[name].append(square if square.size == pixels.size else square.copy())
             ids.append(pair.name if (high, wide) == (height, width) else f"{pair.name} {top},{left}")
             owners.append(pair)
     alike(rows["image"], ids, "tile" if part == "train" else "crop")

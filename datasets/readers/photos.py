@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.datasets.bundle import Fold
+from benchmarks.datasets.lock import locked
 from benchmarks.datasets.readers.image_archive import JUNK, Archive
 from benchmarks.datasets.readers.object_masks import read_colours
 from benchmarks.datasets.readers.photo_crops import EVERY, checked, pretraining_fold
 from benchmarks.errors import BenchmarkError
+
+Shapes = dict[str, Sequence[int]]
 
 VERSION = 1
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".ppm", ".webp")
@@ -44,25 +48,41 @@ def read(
 
 
 def decoded(archive: Path, place: Path) -> dict[str, np.ndarray]:
-    """The pictures of an archive by name, memory maps uint8 [h, w, 3] of one file in the folder `place`."""
-    if not place.is_dir():
-        fresh = place.with_name(f"{place.name}.partial")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        _decode(archive, fresh)
-        fresh.rename(place)
+    """The pictures of an archive by name, memory maps uint8 [h, w, 3] of one file in the folder `place`.
+
+    One process decodes them, the others wait; what a machine that went down has left short is decoded anew.
+    """
+    if (shapes := _shapes(place)) is None:
+        with locked(place, "the pictures"):
+            if (shapes := _shapes(place)) is None:
+                fresh = place.with_name(f"{place.name}.partial")
+                for leftover in (place, fresh):
+                    shutil.rmtree(leftover, ignore_errors=True)
+                fresh.mkdir(parents=True)
+                shapes = _decode(archive, fresh)
+                fresh.rename(place)
     pixels = np.memmap(place / PIXELS, np.uint8, "r")
     found, start = {}, 0
-    for name, shape in json.loads((place / SHAPES).read_text(encoding="utf-8")).items():
-        end = start + int(np.prod(shape))
+    for name, shape in shapes.items():
+        end = start + math.prod(shape)
         found[name] = pixels[start:end].reshape(shape)
         start = end
     return found
 
 
-def _decode(archive: Path, place: Path) -> None:
+def _shapes(place: Path) -> Shapes | None:
+    """The shapes of the decoded pictures, None where they are not there or not whole."""
+    try:
+        shapes: Shapes = json.loads((place / SHAPES).read_text(encoding="utf-8"))
+        size = (place / PIXELS).stat().st_size
+    except (OSError, ValueError):
+        return None
+    return shapes if size == sum(math.prod(shape) for shape in shapes.values()) else None
+
+
+def _decode(archive: Path, place: Path) -> Shapes:
     opened = Archive(archive)
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes: Shapes = {}
     try:
         members = sorted(
             name
@@ -84,3 +104,4 @@ def _decode(archive: Path, place: Path) -> None:
     finally:
         opened.file.close()
     (place / SHAPES).write_text(json.dumps(shapes), encoding="utf-8")
+    return shapes

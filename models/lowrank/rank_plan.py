@@ -19,7 +19,6 @@ from benchmarks.errors import BenchmarkError
 Plan = dict[str, int | Literal["dense"]]
 """Each layer's rank, 0 where it stays as it is, or `dense` where it trains as a whole; fit for JSON."""
 DENSE: Literal["dense"] = "dense"
-ALLOCATIONS = ("contribution", "uniform", "size", "change", "gradient", "random", "reversed")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from benchmarks.commands.report import main as report
 from benchmarks.commands.verify import main as verify
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.draft import DraftNote
-from benchmarks.leaderboard.record import Quality, Record
+from benchmarks.leaderboard.record import Quality, Record, UnreadableRecord
 from benchmarks.leaderboard.store import Store
 
 
@@ -82,6 +82,21 @@ def test_a_file_that_changed_on_the_way_is_refused_and_not_kept(url, monkeypatch
     with pytest.raises(BenchmarkError, match=r"not the file that the record hashed.*verify --store memory://"):
         store.folder("base")
     assert not [path for path in store.work.rglob("*") if path.is_file() and path.name != "record.json"]
+
+
+@pytest.mark.parametrize("name", ["../../../stolen", "{folder}/stolen", "record.json"])
+def test_a_record_that_names_files_outside_of_its_run_brings_nothing(url, monkeypatch, tmp_path, name):
+    commit(Store(url), "base")
+    name = name.format(folder=tmp_path)
+    with fsspec.open(f"{url}/ctr/base/record.json", "rb") as stream:
+        record = msgspec.json.decode(stream.read())
+    with fsspec.open(f"{url}/ctr/base/record.json", "wb") as stream:
+        stream.write(msgspec.json.encode(record | {"files": [record["files"][0] | {"name": name}]}))
+    # What such a name leads to behind the URL: the bytes that the record has hashed.
+    monkeypatch.setattr(MemoryFileSystem, "get_file", lambda fs, one, two, **_: Path(two).write_bytes(b"base"))
+    with pytest.raises(UnreadableRecord, match=r"ctr/base/record\.json: .*leads out of the run's folder"):
+        elsewhere(url, monkeypatch, tmp_path).folder("base")
+    assert not list(tmp_path.rglob("stolen"))
 
 
 def test_a_run_that_cannot_be_brought_there_is_kept_and_brought_by_the_next_start(url, monkeypatch):

@@ -56,12 +56,3 @@ def test_a_damaged_checkpoint_is_told_and_not_taken(tmp_path, damage):
     path, why = found(tmp_path)
     assert path is None
     assert "damaged" in why
-
-
-def test_a_sharded_checkpoint_is_a_folder_and_replaced_whole(tmp_path):
-    for epoch in ("1", "2"):
-        (tmp_path / NEXT).mkdir()
-        (tmp_path / NEXT / epoch).touch()
-        keep(tmp_path)
-    assert found(tmp_path) == (tmp_path / LAST, None)
-    assert [path.name for path in (tmp_path / LAST).iterdir()] == ["2"]

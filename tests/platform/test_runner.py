@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from fsspec.implementations.memory import MemoryFileSystem
 from safetensors.torch import load_file
 
 from benchmarks import profiling, provenance, registry, runner, scoring, trainer
@@ -24,6 +25,7 @@ from benchmarks.ctr.task import CTR
 from benchmarks.datasets.bundle import DataBundle, Fold, TrainingData
 from benchmarks.datasets.open import open_bundle
 from benchmarks.errors import BenchmarkError
+from benchmarks.leaderboard.places import Unreachable
 from benchmarks.leaderboard.record import Record
 from benchmarks.leaderboard.store import Store
 from benchmarks.methods.svd import SVD
@@ -500,3 +502,26 @@ def test_a_base_that_another_machine_has_trained_is_fetched_from_a_remote_store(
     assert [title.split()[1] for title in fits] == ["none", "svd"]
     assert {found.run_id for found in Store(url).records()} == {base.run_id, record.run_id}
     assert rescore(["--store", url]) == 0
+
+
+@pytest.mark.parametrize("broken", ["ls", "put_file"])
+def test_a_remote_store_that_stops_answering_leaves_the_draft_and_its_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("no answer")
+
+    def checkpoint_and_break(bench: Bench, real: Callable[[Bench], torch.nn.Module] = Bench.base) -> torch.nn.Module:
+        (draft() / "checkpoints").mkdir()
+        monkeypatch.setattr(MemoryFileSystem, broken, refuse)
+        return real(bench)
+
+    def draft() -> Path:
+        return next(store.drafts.glob("*-svd-*"))
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(Bench, "base", checkpoint_and_break)
+    store = Store(f"memory://{tmp_path.name}/results")
+    with pytest.raises(Unreachable, match="does not answer"):
+        runner.run(spec(*small("svd")), store)
+    assert (draft() / "checkpoints").is_dir()

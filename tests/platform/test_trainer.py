@@ -417,6 +417,28 @@ def test_modules_are_told_after_each_step_how_far_training_is() -> None:
     assert len({weight for _, weight in network.told}) == 4
 
 
+def test_modules_are_told_the_same_steps_where_training_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)
+    plain: dict[str, Any] = {"max_epochs": 2, "batch_size": N // 4, "accumulate": 2}
+
+    judged = []
+
+    def stop(_: nn.Module) -> float:
+        judged.append(None)
+        if len(judged) > 1:
+            raise KeyboardInterrupt
+        return 1.0
+
+    whole, halted, resumed = Follower(), Follower(), Follower()
+    train(whole, rising(), **plain)
+    with pytest.raises(KeyboardInterrupt):
+        train(halted, stop, checkpoints=tmp_path, **plain)
+    assert train(resumed, rising(), checkpoints=tmp_path, **plain).resumed_from == 1
+    assert resumed.told == whole.told[2:]
+
+
 @pytest.mark.parametrize("name", ["mlflow", "wandb"])
 def test_a_logger_whose_package_is_missing_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lightning.pytorch import loggers

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,9 @@ from PIL import Image
 from benchmarks.datasets.bundle import Split
 from benchmarks.datasets.open import open_bundle
 from benchmarks.datasets.prod import DEGRADATIONS, prod_sample
+from benchmarks.datasets.readers import photos
 from benchmarks.datasets.readers.photo_crops import JUDGED, middle
+from benchmarks.datasets.readers.photos import PIXELS, SHAPES, Shapes, decoded
 from benchmarks.epochs import EpochBatches
 from benchmarks.errors import BenchmarkError
 
@@ -127,6 +132,38 @@ def test_pictures_of_ones_own_are_decoded_once(data_cache: Path) -> None:
     assert place.stat().st_mtime_ns == written
     assert np.array_equal(again.training.train.columns["image"][:], fold.training.train.columns["image"][:])
     assert path.is_file()
+
+
+@pytest.mark.parametrize("damage", ["short", "no shapes", "half a file of shapes"])
+def test_pictures_that_were_left_unfinished_are_decoded_anew(tmp_path: Path, damage: str) -> None:
+    path, place = archive(tmp_path, 3), tmp_path / "built" / "pictures"
+    whole = {name: levels.copy() for name, levels in decoded(path, place).items()}
+    if damage == "short":
+        (place / PIXELS).write_bytes((place / PIXELS).read_bytes()[:-5000])
+    elif damage == "no shapes":
+        (place / SHAPES).unlink()
+    else:
+        (place / SHAPES).write_text((place / SHAPES).read_text()[:-20])
+    again = decoded(path, place)
+    assert again.keys() == whole.keys()
+    assert all(np.array_equal(again[name], levels) for name, levels in whole.items())
+
+
+def test_of_processes_that_want_the_same_pictures_one_decodes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, place, calls = archive(tmp_path, 3), tmp_path / "built" / "pictures", []
+
+    def slow(*arguments: Path, real: Callable[..., Shapes] = photos._decode) -> Shapes:
+        calls.append(arguments)
+        time.sleep(0.1)
+        return real(*arguments)
+
+    monkeypatch.setattr(photos, "_decode", slow)
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: decoded(path, place), range(3)))
+    assert len(calls) == 1
+    assert all(np.array_equal(each["album0/00.png"], found[0]["album0/00.png"]) for each in found)
 
 
 def test_archives_without_pictures_enough_are_refused(data_cache: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import weakref
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 
 from benchmarks.datasets.bundle import Fold, Split
 from benchmarks.datasets.open import open_bundle
-from benchmarks.datasets.readers import photo_pairs
+from benchmarks.datasets.readers import pair_pixels, photo_pairs
 from benchmarks.datasets.readers.cbsd68 import degraded, mosaic
 from benchmarks.datasets.thumbnails import shared
 from benchmarks.errors import BenchmarkError
@@ -110,6 +111,24 @@ def test_squares_of_a_pair_lie_at_one_place(own: Callable[..., dict[str, Path]])
             assert np.array_equal(train.columns[column][row], pixels[top : top + 16, left : left + 16])
     again = photo_pairs.read(own(), **OWN, tile=16, tiles=3, seed=0)[0].training.train
     assert np.array_equal(again.columns["image"], train.columns["image"])
+
+
+def test_of_pictures_that_are_cut_only_the_squares_are_held(
+    own: Callable[..., dict[str, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[weakref.ref[np.ndarray]] = []
+    held: list[int] = []
+
+    def decode(content: Any, real: Callable[[Any], np.ndarray] = pair_pixels.read_colours) -> np.ndarray:
+        held.append(sum(reference() is not None for reference in decoded))
+        pixels = np.array(real(content))
+        decoded.append(weakref.ref(pixels))
+        return pixels
+
+    monkeypatch.setattr(pair_pixels, "read_colours", decode)
+    photo_pairs.read(own(), **OWN, tile=8, tiles=2, crop=8)
+    assert len(decoded) == 14
+    assert max(held) <= 3  # the pair before this one, and the first of this one
 
 
 def png(pixels: np.ndarray, mode: str | None = None) -> bytes:

@@ -71,6 +71,14 @@ def test_palettes_turns_and_profiles_are_kept_as_they_are_seen(tmp_path: Path) -
         assert not answer.getexif().get(0x0112)
 
 
+def test_a_profile_of_inks_is_not_given_to_an_answer_in_colours(tmp_path: Path) -> None:
+    inks = Image.fromarray(COLOURS).convert("CMYK")
+    inks.save(tmp_path / "inks.tif", icc_profile=b"of inks")
+    with restored(tmp_path / "inks.tif", tmp_path / "answer.png") as answer:
+        np.testing.assert_array_equal(np.asarray(answer), np.asarray(inks.convert("RGB")))
+        assert "icc_profile" not in answer.info
+
+
 def test_an_answer_is_a_jpeg_where_its_name_says_so(tmp_path: Path) -> None:
     smooth = np.linspace(0, 255, 40 * 30 * 3).reshape(40, 30, 3).astype(np.uint8)
     with restored(saved(tmp_path / "in.jpg", smooth, quality=95), tmp_path / ".out.jpg.partial") as answer:
@@ -90,7 +98,12 @@ def test_what_would_come_back_coarser_or_cannot_be_read_is_refused(tmp_path: Pat
     deep_colours = tmp_path / "deep.png"
     with rasterio.open(deep_colours, "w", driver="PNG", height=4, width=5, count=3, dtype="uint16") as file:
         file.write(np.full((3, 4, 5), 40000, np.uint16))
-    for path in (deep_gray, floats, deep_colours):
+    deep_tiff = tmp_path / "deep.tif"
+    with rasterio.open(
+        deep_tiff, "w", driver="GTiff", height=4, width=5, count=3, dtype="uint16", photometric="rgb"
+    ) as file:
+        file.write(np.full((3, 4, 5), 40000, np.uint16))
+    for path in (deep_gray, floats, deep_colours, deep_tiff):
         with pytest.raises(BenchmarkError, match="more than 8 bits a channel"):
             read_photo(path)
     first, second = (Image.fromarray(each) for each in (COLOURS, COLOURS[::-1]))
