@@ -164,7 +164,8 @@ class Selection(lightning.Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         assert isinstance(pl_module, Training)
         epoch = trainer.current_epoch + 1
-        if epoch % self.plan["validate_every"] and epoch < self.plan["max_epochs"]:
+        ends = epoch >= self.plan["max_epochs"] or trainer.global_step >= self.plan.get("max_steps", math.inf)
+        if epoch % self.plan["validate_every"] and not ends:
             self._save(trainer)
             return
         judged = pl_module.network if self.average is None else self.average.module

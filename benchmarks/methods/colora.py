@@ -152,7 +152,7 @@ class CoLoRA(Adapt):
         """The parameters of a copy after a short fine-tuning of all of it, at the full rate from the first step on."""
         tuned, plan = copy.deepcopy(network), bench.plan("finetune")
         batches = math.ceil(len(bench.data.train) / plan["batch_size"])
-        an_epoch = max(1, batches // plan["accumulate"])
+        an_epoch = math.ceil(batches / plan["accumulate"])  # the last batches make a step, however few they are
         steps = max(self.probe_steps, round(self.probe * an_epoch * plan["max_epochs"]))
         epochs = math.ceil(steps / an_epoch)
         changed = {

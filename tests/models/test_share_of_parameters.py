@@ -113,17 +113,17 @@ class Bench:
 
     device, finetunes, seed = torch.device("cpu"), True, 0
 
-    def __init__(self, samples: int = 12, epochs: int = 1) -> None:
+    def __init__(self, samples: int = 12, epochs: int = 1, accumulate: int = 1) -> None:
         columns = {name: value.numpy() for name, value in batch(9, samples).items()}
         split = Split(columns, np.arange(samples), np.arange(samples))
         self.task, self.data = SimpleNamespace(loss=loss), TrainingData(split, None, {})  # type: ignore[arg-type]
-        self.epochs, self.notes, self.asked = epochs, [], []
+        self.epochs, self.accumulate, self.notes, self.asked = epochs, accumulate, [], []
 
     def plan(self, stage: str = "train") -> dict[str, Any]:
         assert stage == "finetune"
         return {
             "batch_size": 4,
-            "accumulate": 1,
+            "accumulate": self.accumulate,
             "max_epochs": self.epochs,
             "schedule": "cosine",
             "learning_rate": 1e-2,
@@ -289,6 +289,15 @@ def test_the_probe_is_full_tuning_of_a_copy_for_two_percent_of_the_steps_and_at_
     assert plan["learning_rate"] == 1e-2
     assert any("60 steps" in note for note in short.notes)
     assert any("8 training samples" in note for note in short.notes)
+
+
+@pytest.mark.parametrize(("accumulate", "epochs"), [(2, 30), (3, 60), (5, 60)])
+def test_the_probe_asks_for_no_more_epochs_than_its_steps_fill(accumulate: int, epochs: int) -> None:
+    """Three batches an epoch: what is left over after whole steps makes a step as well."""
+    bench = Bench(epochs=10, accumulate=accumulate)
+    CoLoRA(share=SHARE).adapt(unet(), bench)  # type: ignore[arg-type]
+    ((_, plan),) = bench.asked
+    assert (plan["max_steps"], plan["max_epochs"]) == (60, epochs)
 
 
 @pytest.mark.parametrize(("allocation", "probes"), [("uniform", 0), ("random", 0), ("gradient", 0), ("change", 1)])

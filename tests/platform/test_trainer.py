@@ -396,6 +396,16 @@ def test_training_ends_after_so_many_steps_and_is_judged_then(steps: int, epochs
     assert not torch.equal(network.weight, line().weight)
 
 
+@pytest.mark.parametrize(("steps", "epochs"), [(4, 2), (5, 3)])
+def test_steps_that_end_before_the_epochs_do_are_judged_too(steps: int, epochs: int) -> None:
+    """Two batches make a step, and the third of an epoch one of its own."""
+    network = line()
+    changes = {"max_steps": steps, "max_epochs": 7, "validate_every": 7, "batch_size": 24, "accumulate": 2}
+    history = train(network, rising(), **changes)
+    assert [(row["step"], row["epoch"]) for row in history.rows] == [(steps, epochs)]
+    assert not torch.equal(network.weight, line().weight)
+
+
 class Follower(nn.Module):
     """A layer that writes down what it is told after each step."""
 
