@@ -46,7 +46,7 @@ class Workbench(Protocol):
 
     @property
     def device(self) -> device:
-        """Where training computes, for what a method computes itself."""
+        """That of `trainer.accelerator` (see benchmarks.device), for what a method computes itself."""
 
     def plan(self, stage: str = "train") -> dict[str, Any]:
         """The keys of settings.Trainer as a stage is trained by: `finetune` changes some of them."""

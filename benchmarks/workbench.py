@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from benchmarks.datasets.bundle import Fold, few
 from benchmarks.datasets.cache import fetch
+from benchmarks.device import device_of
 from benchmarks.errors import BenchmarkError
 from benchmarks.inference import collect
 from benchmarks.leaderboard.record import canonical_hash
@@ -159,9 +160,7 @@ class Bench:
 
     @property
     def device(self) -> torch.device:
-        wanted = self.spec.config["trainer"]["accelerator"]
-        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        return torch.device("cpu") if wanted == "cpu" or found is None else found
+        return device_of(self.spec.config["trainer"]["accelerator"])
 
     def _imitation(self, share: float) -> Callable[[nn.Module, Batch], Tensor] | None:
         """The task's loss with targets that are `share` the answers of the base; None for the data's alone."""

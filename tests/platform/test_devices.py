@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.ctr.task import CTR
 from benchmarks.datasets.bundle import Split
+from benchmarks.datasets.open import open_bundle
+from benchmarks.device import device_of
 from benchmarks.epochs import EpochBatches
 from benchmarks.errors import BenchmarkError
 from benchmarks.follower import FollowerStore, leads
@@ -21,6 +24,7 @@ from benchmarks.leaderboard.record import Record
 from benchmarks.leaderboard.store import Store
 from benchmarks.solver import NetworkSolver
 from benchmarks.spec import RunSpec
+from benchmarks.workbench import Bench
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -94,6 +98,26 @@ def test_a_follower_goes_on_from_the_checkpoints_that_the_leader_took_up(tmp_pat
     assert (copied / "last.ckpt").read_bytes() == b"state"
     assert (draft.folder / "checkpoints" / "last.ckpt").exists(), "the leader still needs it"
     assert following.resume_folder("key-two") is None
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [("cuda", {"cuda": "cuda", "mps": "cpu", "auto": "cuda", "gpu": "cuda", "cpu": "cpu"}),
+     ("mps", {"cuda": "cpu", "mps": "mps", "auto": "cpu", "gpu": "mps", "cpu": "cpu"})],
+)  # fmt: skip
+def test_a_method_computes_on_the_device_that_its_solver_answers_on(
+    machine: str, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: machine == "cuda")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: machine == "mps")
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device(machine))
+    fold = open_bundle("sim_clicks", {"rows": 4000}, progress=False).folds[0]
+    spec = RunSpec.of(["task=ctr"])
+    bench = Bench(spec, CTR(), fold, Path(), lambda: ("", Path()))
+    for accelerator, device in expected.items():
+        spec.config["trainer"]["accelerator"] = accelerator
+        assert bench.device.type == device_of(accelerator).type == device, accelerator
 
 
 @pytest.mark.parametrize("strategy", ["fsdp", "fsdp_cpu_offload", "deepspeed_stage_3"])
