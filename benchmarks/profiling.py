@@ -7,6 +7,7 @@ in short blocks, whose medians tell how much the machine wavers.
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
 import subprocess
@@ -69,9 +70,7 @@ def profile(
         device = getattr(solver, "device", torch.device("cpu"))
         size = max(task.latency_batches)
         on_device = device.type == "cuda"
-        cost.peak_mem = (
-            device_memory(solver, split, task, size) if on_device else peak_memory(task, folder, size, split)
-        )
+        cost.peak_mem = (device_memory if on_device else peak_memory)(task, folder, size, split)
     return cost
 
 
@@ -213,14 +212,22 @@ def _synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def device_memory(solver: Solver, split: Split, task: Task, batch_size: int) -> Memory:
-    """What an answer takes of a CUDA device at most, the network itself included."""
+def device_memory(task: Task, folder: Path, batch_size: int, split: Split) -> Memory:
+    """What a saved solver and its first answer take of a CUDA device at most.
+
+    It is loaded anew, so that what else the process holds there (this solver as it was timed, what earlier runs left) can be
+    taken off whatever it is, and what a network keeps of its first call counts.
+    """
     batch = drawn(split, task, np.arange(min(batch_size, _parts(split, task))))
+    gc.collect()  # networks that refer to themselves hold memory until then
     torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated()
+    solver = NetworkSolver.load(task, folder)
+    solver.to(torch.device("cuda"))
     torch.cuda.reset_peak_memory_stats()
     solver.predict(batch)
-    how = f"most that torch had allocated on the device at batch {len(next(iter(batch.values())))}"
-    return Memory(bytes=torch.cuda.max_memory_allocated(), device=torch.cuda.get_device_name(), how=how)
+    how = f"most that torch had allocated on the device at batch {len(next(iter(batch.values())))} less that before loading"
+    return Memory(bytes=torch.cuda.max_memory_allocated() - before, device=torch.cuda.get_device_name(), how=how)
 
 
 def peak_memory(task: Task, folder: Path, batch_size: int, split: Split) -> Memory | None:

@@ -134,7 +134,8 @@ def _phases(spec: RunSpec, store: Store, draft: Draft, progress: Progress) -> Re
     # Only now: a user's mistake discards the draft, and what an interrupted run had reached must outlive that.
     if (resume := store.resume_folder(spec.key)) is not None:
         shutil.move(resume, folder / "checkpoints")
-    samples, solvers = [], []
+    samples: list[dict[str, np.ndarray]] = []
+    solvers: list[Solver] = []
     for fold, bench in zip(bundle.folds, benches, strict=True):
         with progress.enter("fit", draft):
             solver = method.produce(bench)
@@ -145,7 +146,8 @@ def _phases(spec: RunSpec, store: Store, draft: Draft, progress: Progress) -> Re
         if spec.config["pictures"]:
             with progress.enter("pictures", draft):
                 _draw(solver, fold, samples[-1], bench, folder / PICTURES)
-        solvers.append(solver)
+        solvers = solvers or [solver]  # the one that is profiled; what the others hold of the device goes back
+        del solver
     with progress.enter("score", draft):
         evaluation = score(task.metrics, concatenate(samples), "test", task.unit, task.curves)
         write_samples(folder, concatenate(samples), task, evaluation)

@@ -22,7 +22,7 @@ from benchmarks.models.lowrank.int8 import Int8FieldEmbedding
 from benchmarks.models.lowrank.layers import LowRankLinear
 from benchmarks.models.lowrank.surgery import replace_module
 from benchmarks.models.size import stored_constants, unique_parameters
-from benchmarks.profiling import count_flops, latency, peak_memory, profile
+from benchmarks.profiling import count_flops, device_memory, latency, peak_memory, profile
 from benchmarks.solver import NetworkSolver, Solver, build
 from benchmarks.task import Batch, Outputs, Task
 
@@ -293,6 +293,50 @@ def test_peak_memory_of_a_small_network_after_a_big_one_is_small(tmp_path: Path)
     assert found["small"] is not None
     assert found["big"].bytes > 1_000_000 * 64 * 4
     assert found["small"].bytes < found["big"].bytes / 4
+
+
+def saved(folder: Path) -> NetworkSolver:
+    network = nn.Linear(4, 1)
+    network.built_from = {"model": "plain", "settings": {}}  # type: ignore[assignment]
+    solver = NetworkSolver(Plain(), network, {})
+    solver.save(folder)
+    return solver
+
+
+@pytest.mark.parametrize("elsewhere", [0, 5_000_000])
+def test_memory_that_others_hold_of_a_device_is_not_the_networks(
+    elsewhere: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that counts what lies on it: what others hold, a network from the moment it is moved there, its answers."""
+    held, most = [elsewhere], [0]
+
+    def move(solver: NetworkSolver, device: torch.device) -> None:
+        held[0] += 20
+        most[0] = max(most[0], held[0] + 1000)  # only moving takes that
+
+    def predict(solver: NetworkSolver, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        most[0] = max(most[0], held[0] + len(batch["x"]))
+        return {}
+
+    monkeypatch.setattr(NetworkSolver, "to", move)
+    monkeypatch.setattr(NetworkSolver, "predict", predict)
+    for name, does in {
+        "empty_cache": lambda: None, "get_device_name": lambda: "a device", "memory_allocated": lambda: held[0],
+        "reset_peak_memory_stats": lambda: most.__setitem__(0, held[0]), "max_memory_allocated": lambda: most[0],
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, does)
+    saved(tmp_path)
+    assert device_memory(Plain(), tmp_path, 8, rows(4)).bytes == 20 + 8
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here")
+def test_peak_memory_of_a_device_does_not_depend_on_what_lies_there(tmp_path: Path) -> None:
+    saved(tmp_path)
+    device_memory(Plain(), tmp_path, 8, rows(4))  # a first product reserves room to work in
+    alone = device_memory(Plain(), tmp_path, 8, rows(4)).bytes
+    other = torch.zeros(50_000_000, device="cuda")
+    beside = device_memory(Plain(), tmp_path, 8, rows(4)).bytes
+    assert other.nbytes > beside == alone > 0
 
 
 def test_a_probe_that_fails_is_a_missing_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

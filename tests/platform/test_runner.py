@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,9 +29,10 @@ from benchmarks.datasets.bundle import DataBundle, Fold, TrainingData
 from benchmarks.datasets.open import open_bundle
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.places import Unreachable
-from benchmarks.leaderboard.record import Record
+from benchmarks.leaderboard.record import Cost, Record
 from benchmarks.leaderboard.store import Store
 from benchmarks.methods.svd import SVD
+from benchmarks.solver import Solver
 from benchmarks.spec import RunSpec
 from benchmarks.workbench import Bench
 
@@ -312,18 +316,19 @@ def test_no_method_sees_the_labels_that_it_is_scored_on(store: Store, monkeypatc
     assert seen == {"ids"}
 
 
-def test_two_folds_are_fitted_apart_and_scored_together(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def halves(folds: tuple[Fold, ...]) -> tuple[Fold, ...]:
-        (fold,) = folds
-        return tuple(
-            Fold(
-                name,
-                TrainingData(fold.training.train.take(part), fold.training.val, fold.training.schema),
-                fold.test.take(part),
-            )
-            for name, part in (("even", slice(0, None, 2)), ("odd", slice(1, None, 2)))
+def halves(folds: tuple[Fold, ...]) -> tuple[Fold, ...]:
+    (fold,) = folds
+    return tuple(
+        Fold(
+            name,
+            TrainingData(fold.training.train.take(part), fold.training.val, fold.training.schema),
+            fold.test.take(part),
         )
+        for name, part in (("even", slice(0, None, 2)), ("odd", slice(1, None, 2)))
+    )
 
+
+def test_two_folds_are_fitted_apart_and_scored_together(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     toy(monkeypatch, halves)
     record = runner.run(spec(*small("svd")), store)
     assert record.primary is not None
@@ -332,6 +337,26 @@ def test_two_folds_are_fitted_apart_and_scored_together(store: Store, monkeypatc
     base = store.get(record.base_run or "")
     assert {file.name for file in base.files} >= {f"solver/{fold}/weights.safetensors" for fold in ("even", "odd")}
     assert record.cost.epochs == 2
+
+
+def test_of_all_folds_only_the_network_that_is_profiled_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[Solver]] = []
+    evaluate, left = runner.evaluate, []
+
+    def watched(solver: Solver, *rest: Any) -> dict[str, np.ndarray]:
+        made.append(weakref.ref(solver))
+        return evaluate(solver, *rest)
+
+    def profiled(solver: Solver, *_: Any, **__: Any) -> Cost:
+        gc.collect()
+        left.extend(each() is solver if each() is not None else None for each in made)
+        return Cost()
+
+    toy(monkeypatch, halves)
+    monkeypatch.setattr(runner, "evaluate", watched)
+    monkeypatch.setattr(runner, "profile", profiled)
+    runner.run(spec("method=none", "profile=fast"), store)
+    assert left == [True, None]
 
 
 def test_companions_are_runs_of_their_own_and_never_the_run_itself() -> None:
