@@ -180,7 +180,8 @@ def validate(spec: RunSpec, store: Store) -> tuple[float, float]:
             solver.to(device_of(spec.config["trainer"]["accelerator"]))
         histories = list(bench.histories.values())
         seconds += sum(history.seconds for history in histories)
-        if histories and histories[-1].rows:
+        # An objective of the method's own was judged by its loss, which says neither what is asked nor in which direction.
+        if histories and histories[-1].rows and f"val_{task.primary.name}" in histories[-1].rows[-1]:
             scores.append(histories[-1].best)
         else:
             samples = collect(solver, fold.training.val, task, spec.config["trainer"]["batch_size"])

@@ -24,7 +24,7 @@ from benchmarks.restoration.pictures import typical, worst_square
 from benchmarks.restoration.plan_picture import draw_plan, learnt_share
 from benchmarks.restoration.task import Restoration
 from benchmarks.result import show
-from benchmarks.runner import run
+from benchmarks.runner import run, validate
 from benchmarks.solver import NetworkSolver
 from benchmarks.spec import RunSpec
 
@@ -175,6 +175,18 @@ def test_pretraining_zero_shot_and_adapters_from_end_to_end(tmp_path: Path) -> N
         assert picture.width > 400
     with np.load(store.folder(records["lora"].run_id) / "targets.npz") as targets:
         assert {"clean", "input_mse"} <= set(targets)
+
+
+def test_pretraining_is_searched_by_the_metric_of_the_task_and_not_by_its_loss(tmp_path: Path) -> None:
+    spec = RunSpec.of([*TINY, *NETWORK, "method=prod", "task.crop=16", "trainer.accelerator=cpu"])
+    store = Store(tmp_path / "results")
+    found, _ = validate(spec, store)
+    record, task = run(spec, store), Restoration()
+    val = task.data("sim_photos", spec.data_options).folds[0].training.val
+    solver = NetworkSolver.load(task, store.folder(record.run_id) / "solver" / "all")
+    answers = solver.predict({"image": val.columns["image"][:]})["restored"]
+    errors = (np.rint(255.0 * answers.clip(0, 1)) - val.columns["clean"][:]) ** 2
+    assert found == pytest.approx(np.mean(10 * np.log10(255**2 / errors.mean((1, 2, 3)))), abs=1e-4)
 
 
 def test_an_adapter_begins_with_zero_shot_and_that_with_what_was_pretrained_elsewhere(
