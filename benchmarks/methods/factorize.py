@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, cast
@@ -119,9 +119,14 @@ class Factorize(Compress):
             return by_energy(units, self.energy)
         tables = [unit for unit in units if isinstance(factors[unit.name], EmbeddingFactors)]
         layers = [unit for unit in units if isinstance(factors[unit.name], LinearFactors)]
-        return (by_rank(layers, self.rank or 0) if layers else {}) | (
+        plan = (by_rank(layers, self.rank or 0) if layers else {}) | (
             by_rank(tables, self.table_rank or 0) if tables else {}
         )
+        if dense := [name for name, rank in plan.items() if rank is None]:
+            bench.note(
+                f"{len(dense)} of {len(plan)} units are no smaller at this rank and stay dense: {listed(dense)}."
+            )
+        return plan
 
     def compress(self, network: nn.Module, bench: Workbench) -> nn.Module:
         # Every rank is a cut of the same factors, so that one calibration serves all budgets of a sweep.
@@ -181,6 +186,11 @@ class Factorize(Compress):
             outside + BYTES_PER_PARAMETER * least, allowed, network, "with all that may be compressed at rank 1"
         )
         return by_budget(units, (allowed - outside) // BYTES_PER_PARAMETER)
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """Some names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _unit(name: str, found: LinearFactors | EmbeddingFactors, network: nn.Module) -> Unit:

@@ -17,6 +17,8 @@ SMALL_NETWORK = 1_000_000
 """Parameters below which a network is small: biases, norms and depthwise kernels are then a large part of it."""
 SHARE, SHARE_OF_SMALL = 0.07, 0.2
 """The shares of a network that train where none is asked for: the paper's, and what leaves small ones something for updates."""
+ROOM = 1.5
+"""And at least so many times what always trains, where that is much of a network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,8 @@ class Spending:
 
 
 def spending(network: nn.Module, share: float | None) -> Spending:
-    """What may be spent of `share`, or where it is None of 0.07, 0.2 in networks of less than a million parameters.
+    """What may be spent of `share`, or where it is None of 0.07, of 0.2 in networks of less than a million parameters, and of
+    half as much again as always trains where that is more.
 
     Raises BenchmarkError where what always trains leaves nothing.
     """
@@ -43,9 +46,9 @@ def spending(network: nn.Module, share: float | None) -> Spending:
     }
     layers = {name: layer for name, layer in adapted_layers(network).items() if f"{name}.weight" not in always}
     total = unique_parameters(network)
-    if share is None:
-        share = SHARE_OF_SMALL if total < SMALL_NETWORK else SHARE
     small = sum(parameter.numel() for name, parameter in network.named_parameters() if name in always)
+    if share is None:
+        share = max(SHARE_OF_SMALL if total < SMALL_NETWORK else SHARE, min(1.0, ROOM * small / total))
     left = int(share * total) - small
     if not layers or left < min(layer.weight.shape[0] + layer.weight[0].numel() for layer in layers.values()):
         least = small + min((layer.weight.shape[0] + layer.weight[0].numel() for layer in layers.values()), default=0)

@@ -46,19 +46,23 @@ def break_even(unit: Unit) -> int:
 
 
 def by_rank(units: Sequence[Unit], rank: int) -> Plan:
-    """The same rank everywhere; a rank that does not make every unit smaller raises BenchmarkError."""
+    """The same rank everywhere, but for units that it does not make smaller, which stay dense.
+
+    A rank that makes no unit smaller raises BenchmarkError.
+    """
     if rank < 1:
         raise BenchmarkError(f"Rank {rank} is not possible: give a rank of 1 or more.")
-    for unit in units:
-        largest = break_even(unit)
-        if rank > largest:
-            remedy = f"Give rank={largest} or less" if largest else "No rank makes it smaller"
-            raise BenchmarkError(
-                f"Rank {rank} would not make {unit.name} smaller: it has {unit.dense_params:,} parameters dense and "
-                f"{unit.params(rank):,} at rank {rank}; the largest rank that pays is {largest}. {remedy}, or leave "
-                f"{unit.name} dense."
-            )
-    return {unit.name: rank for unit in units}
+    plan: Plan = {unit.name: rank if rank <= break_even(unit) else None for unit in units}
+    if not units or any(plan.values()):
+        return plan
+    unit = max(units, key=break_even)
+    largest = break_even(unit)
+    remedy = f"Give rank={largest} or less" if largest else "No rank makes it smaller"
+    raise BenchmarkError(
+        f"Rank {rank} would not make {unit.name} smaller: it has {unit.dense_params:,} parameters dense and "
+        f"{unit.params(rank):,} at rank {rank}; the largest rank that pays is {largest}. {remedy}, or leave "
+        f"{unit.name} dense."
+    )
 
 
 def by_energy(units: Sequence[Unit], share: float) -> Plan:

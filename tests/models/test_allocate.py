@@ -46,9 +46,13 @@ def test_one_rank_for_all() -> None:
     assert by_rank([STEEP, FLAT], 2) == {"steep": 2, "flat": 2}
 
 
-def test_a_rank_that_does_not_pay_names_unit_and_limit() -> None:
+def test_a_unit_that_the_rank_does_not_make_smaller_stays_dense() -> None:
+    assert by_rank([STEEP, TINY], 2) == {"steep": 2, "tiny": None}
+
+
+def test_a_rank_that_pays_nowhere_names_the_unit_that_takes_most_and_its_limit() -> None:
     with pytest.raises(BenchmarkError, match=r"Rank 4 would not make steep smaller.*Give rank=3 or less"):
-        by_rank(UNITS, 4)
+        by_rank([STEEP, TINY], 4)
     with pytest.raises(BenchmarkError, match=r"make tiny smaller.*No rank makes it smaller, or leave tiny dense"):
         by_rank([TINY], 1)
     with pytest.raises(BenchmarkError, match="Rank 0"):
