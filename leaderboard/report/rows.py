@@ -41,11 +41,10 @@ class Run:
         """Which machine (unnamed) and a description; latencies are compared within one only."""
         p = self.record.provenance
         device = next((latency.device for latency in self.record.cost.latency_ms), "cpu")
-        chip = (p.gpu_name if device.startswith("cuda") else p.cpu_model) or device
+        on_gpu = device.startswith("cuda") or device == p.gpu_name
+        chip = (p.gpu_name if on_gpu else p.cpu_model) or device
         threads = next((latency.threads for latency in self.record.cost.latency_ms), p.threads)
-        description = (
-            chip if device.startswith("cuda") or not threads else f"{chip}, {threads} thread{'s' * (threads != 1)}"
-        )
+        description = chip if on_gpu or not threads else f"{chip}, {threads} thread{'s' * (threads != 1)}"
         return (f"{p.host_hash} {description}", description)
 
 

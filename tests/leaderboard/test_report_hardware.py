@@ -95,3 +95,16 @@ def test_of_many_groups_the_largest_are_offered_and_names_that_read_alike_are_nu
 def test_a_readme_has_the_first_group_alone(section):
     heading = markdown_table(section).splitlines()[0]
     assert heading.count("ms @ 256") == 1
+
+
+def test_a_figure_of_a_gpu_is_said_to_be_of_the_gpu(store, facts, tmp_path):
+    """Runs name the device as the driver does, and their processor beside it."""
+    for path in sorted((tmp_path / "results" / "ctr").glob("*/record.json")):
+        record = decode(path.read_bytes())
+        record.provenance.host_hash, record.provenance.cpu_model = "a", "Xeon"
+        record.provenance.gpu_name = "NVIDIA H200"
+        for latency in record.cost.latency_ms:
+            latency.device = "NVIDIA H200"
+        path.write_bytes(encode(record))
+    made = next(each for each in build_sections(gather([store]).runs, facts) if each.task.name == "ctr")
+    assert [name for _, name in machines_shown(made)] == ["NVIDIA H200"]
