@@ -76,7 +76,15 @@ def test_the_record_tells_what_was_trained(method: str, tmp_path: Path) -> None:
     store, sizes = Store(tmp_path), {}
     for role in ("none", method):
         rank = ["method.rank=2"] if role == "lora" else []
-        words = [*TINY, f"method={role}", *rank, "finetune.batch_size=5", "finetune.gradient_clip=1.0", "profile=fast"]
+        words = [
+            *TINY,
+            "model=rpcanet",
+            f"method={role}",
+            *rank,
+            "finetune.batch_size=5",
+            "finetune.gradient_clip=1.0",
+            "profile=fast",
+        ]
         record = runner.run(RunSpec.of(words), store)
         sizes[role] = record.cost
     # Of each of 2 stages: 3 + 1 + 3 kernels of 4 x 4 x 3 x 3, or vectors.
