@@ -96,12 +96,19 @@ class Task(ABC):
             "The task of this run cannot be exported yet: it lacks Task.example, which makes up a batch."
         )
 
-    def exported(self, network: nn.Module) -> nn.Module:
-        """The network as it leaves the suite: the same answers, up to rounding, in the form that is quickest to compute.
+    def fused(self, network: nn.Module) -> nn.Module:
+        """The same answers, up to rounding, in the form that is quickest to compute, which `predict` takes as well.
 
-        A form of its own, which `predict` takes as well, is also timed; the network itself says that there is none.
+        Raises BenchmarkError for a network that has no such form, or no longer after a method has changed it.
         """
-        return network
+        raise BenchmarkError(f"{type(network).__name__} has no fused form.")
+
+    def exported(self, network: nn.Module) -> nn.Module:
+        """The network as it leaves the suite: its fused form, which is also timed, or where it has none itself."""
+        try:
+            return self.fused(network)
+        except BenchmarkError:
+            return network
 
     def pictures(
         self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path

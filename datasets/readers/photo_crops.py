@@ -14,7 +14,11 @@ from benchmarks.errors import BenchmarkError, unknown
 Photos = Mapping[str, np.ndarray]
 """Pictures uint8 [h, w, 3] by name."""
 JUDGED = 2**32
-"""Added to the seed for validation, so that no sample of it has the noise of one that trains."""
+"""Added to the seed for validation, so that samples of it have other noise than those that train.
+
+But for number 0 alone: NumPy reads the key (seed + 2**32, 0) as (seed, 1, 0), and pads (seed, 1) to that. Its recipe and noise
+are those of training sample 1, on another picture. Another key would be other data, and so waits for a new version of them.
+"""
 MIXED = "mixed"
 """The condition of test samples with a random selection in random order."""
 SMALLEST = 16
