@@ -56,6 +56,9 @@ def register() -> None:
         for scale, card_id in task.header("data", {}).items():
             _default(store, "data", f"{task.name}_{scale}", card_id)
             _default(store, "model", f"{task.name}_{scale}", models[scale] if isinstance(models, dict) else models)
+    for method in registry.entries("method").values():
+        if lighter := method.header("smoke"):
+            store.store(group="method/default", name=f"{method.name}_smoke", node=lighter, package="method")
     for group in registry.GROUPS:
         for entry in registry.entries(group).values():
             if not entry.builtin:

@@ -63,7 +63,8 @@ def profile(
         cost.params_trainable = unique_parameters(network, trainable=True)
         parts = {name: unique_parameters(part) + stored_constants(part) for name, part in network.named_children()}
         cost.parts = {name: count for name, count in parts.items() if count}
-        cost.flops = count_flops(solver, split, task)
+        if getattr(network, "counted", True):  # a library that is not torch leaves no trace in its count
+            cost.flops = count_flops(solver, split, task)
     cost.latency_ms = in_turns(timers_of(solver, split, task, share))
     cost.throughput = throughput(cost.latency_ms)
     if memory:
@@ -121,7 +122,7 @@ class Timer:
     def block(self, number: int, of: int = ROUNDS) -> None:
         """The block with this number of so many, which share the calls and the seconds; none where calls take too long."""
         spent, done = sum(map(sum, self.times)) / 1000, sum(map(len, self.times))
-        if spent > self.thorough * PATIENCE and done >= FEWEST:
+        if spent > self.thorough * PATIENCE and done >= self._of(FEWEST):
             return
         calls = self._of(MIN_CALLS)
         least = max(1, calls * (number + 1) // of - calls * number // of)
@@ -164,7 +165,7 @@ class Timer:
         started = time.perf_counter()
         for call in range(most):
             passed = time.perf_counter() - started
-            if (call >= least and passed > seconds) or (call >= min(least, FEWEST) and passed > patience):
+            if (call >= least and passed > seconds) or (call >= min(least, self._of(FEWEST)) and passed > patience):
                 return
             self.calls += 1
             yield self.batches[self.calls % len(self.batches)]

@@ -42,7 +42,7 @@ HEADER = {
             "version",
         }
     ),
-    "method": frozenset({"summary", "source", "kind", "requires", "tasks", "version"}),
+    "method": frozenset({"summary", "source", "kind", "requires", "tasks", "version", "smoke"}),
     "model": frozenset({"summary", "source", "tasks", "weights"}),
 }
 """Keys of a YAML file that describe; every other key is a setting."""

@@ -19,6 +19,9 @@ from benchmarks.models.hsi_restoration.total_variation import denoise_tv
 class Restorer(nn.Module, ABC):
     """Restores every cube by itself."""
 
+    counted = True
+    """Whether torch computes what costs most, so that its count of operations says something."""
+
     def restore(self, observations: Sequence[Observation]) -> list[Restoration]:
         return [self.one(observation) for observation in observations]
 
@@ -66,6 +69,8 @@ class SVDTV(SVDTruncate):
 class SVDBM3D(SVDTruncate):
     """BM3D on the images of the subspace, told the deviation of the noise (the idea of FastHyDe)."""
 
+    counted = False
+
     def __init__(self, rank: int = 3) -> None:
         super().__init__(rank)
         bm3d_of()
@@ -81,6 +86,8 @@ class SVDBM3D(SVDTruncate):
 
 class BM4D(Restorer):
     """BM4D on the whole cube as a volume, told the deviation of the noise (Maggioni et al., IEEE TIP 22, 2013)."""
+
+    counted = False
 
     def __init__(self) -> None:
         super().__init__()

@@ -126,6 +126,15 @@ def test_smoke_runs_are_timed_briefly_unless_more_is_asked_for() -> None:
     assert found == ["fast", "brief", "fast"]
 
 
+def test_a_method_may_say_what_is_enough_of_it_for_a_smoke_run() -> None:
+    words = ["task=hsi_restoration", "method=dps"]
+    steps = [RunSpec.of([*words, *more]).config["method"]["steps"] for more in ([], ["scale=smoke"])]
+    assert steps == [100, 8]
+    assert RunSpec.of([*words, "scale=smoke", "method.steps=50"]).config["method"]["steps"] == 50
+    of_a_base = RunSpec.of(["experiment=restoration_shots", "method=colora", "scale=smoke"]).config["method"]
+    assert (of_a_base["name"], of_a_base["probe_steps"]) == ("colora", 4)
+
+
 def test_a_typed_choice_wins_over_the_default_of_task_and_scale() -> None:
     spec = RunSpec.of(["scale=smoke", "data=ml_100k", "model=dnn", "trainer.max_epochs=7"])
     assert (spec.card.id, spec.model) == ("ml_100k", "dnn")

@@ -29,6 +29,7 @@ def settings_of(group: str, name: str) -> set[str]:
 def test_the_keys_of_a_method_are_the_fields_of_its_class(name: str) -> None:
     kind = registry.entry("method", name).load(Method)
     assert settings_of("method", name) == {field.name for field in fields(kind)}
+    assert registry.entry("method", name).header("smoke", {}).keys() <= settings_of("method", name)
 
 
 @pytest.mark.parametrize("name", registry.entries("model"))

@@ -365,6 +365,19 @@ def test_a_task_of_whole_groups_is_timed_and_counted_by_the_group() -> None:
     assert count_flops(solver, split, solver.task).value == 3 * 2 * 4
 
 
+def test_what_torch_does_not_compute_is_not_counted(tmp_path: Path) -> None:
+    network = nn.Linear(4, 1)
+    network.counted = False
+    assert profile(NetworkSolver(Plain(), network, {}), rows(4), Plain(), tmp_path).flops is None
+
+
+def test_what_is_slow_is_asked_once_where_it_is_timed_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiling, "PATIENCE", 0.0)
+    solver = NetworkSolver(Plain(), nn.Linear(4, 1), {})
+    brief, fast = (profiling.latency(solver, rows(4), 1, share=share) for share in (profiling.BRIEF, 1.0))
+    assert (brief.repeats, fast.repeats) == (1, profiling.FEWEST)
+
+
 def test_what_is_brief_times_a_few_calls_and_counts_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(profiling, "WARM_UP_SECONDS", 0.0)
     monkeypatch.setattr(profiling, "MEASURE_SECONDS", 0.0)
