@@ -52,10 +52,10 @@ def shard(network: nn.Module, mesh: DeviceMesh, device: torch.device) -> None:
         for parameter in network.parameters():
             parameter.data = parameter.data.contiguous()  # no other can be cut
     _from_first([*network.parameters(), *network.buffers()])
-    for block in blocks(network):
-        fully_shard(block, mesh=mesh)
     root = Root(network)
-    fully_shard(root, mesh=mesh)
+    for module in (*blocks(network), root):
+        # Gloo of some versions adds and does not average; the quotient is the same.
+        fully_shard(module, mesh=mesh).set_force_sum_reduction_for_comms(device.type == "cpu")
     network.__dict__[ROOT] = root  # no module of the network, whose names it would change
 
 
