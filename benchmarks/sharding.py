@@ -17,6 +17,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.utils import parametrize
+from torch.utils._pytree import tree_map
 
 from benchmarks.errors import BenchmarkError
 
@@ -54,9 +55,15 @@ def shard(network: nn.Module, mesh: DeviceMesh, device: torch.device) -> None:
     _from_first([*network.parameters(), *network.buffers()])
     root = Root(network)
     for module in (*blocks(network), root):
+        module.register_forward_hook(_without_views)
         # Gloo of some versions adds and does not average; the quotient is the same.
         fully_shard(module, mesh=mesh).set_force_sum_reduction_for_comms(device.type == "cpu")
     network.__dict__[ROOT] = root  # no module of the network, whose names it would change
+
+
+def _without_views(module: nn.Module, given: Any, answer: Any) -> Any:
+    """Copies of answers that are views: what is written into one would lose the hook that gathers the weights for backward."""
+    return tree_map(lambda each: each.clone() if isinstance(each, Tensor) and each._is_view() else each, answer)
 
 
 def blocks(network: nn.Module) -> list[nn.Module]:

@@ -59,6 +59,27 @@ class Net(nn.Module):
         return self.out(self.norm(x))
 
 
+class Viewed(Block):
+    """Its answer is a view."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).view(-1, 3)
+
+
+class Overwriting(Net):
+    """Writes into the answers of its blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Viewed() for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+            x += 0.1
+        return self.out(x)
+
+
 class Points(Task):
     """Points [batch, 3] in, a number out."""
 
@@ -98,6 +119,11 @@ def normed() -> Net:
     return Net(norm=True)
 
 
+def overwriting() -> Net:
+    torch.manual_seed(0)
+    return Overwriting()
+
+
 def tied() -> Net:
     """Its two blocks share a weight, so that neither can be gathered by itself."""
     network = plain()
@@ -134,6 +160,7 @@ CASES = {
     "averaged": Case(plain, {"ema_decay": 0.5, "schedule": "cosine"}),
     "accumulated": Case(plain, {"optimizer": "sgd", "accumulate": 2, "learning_rate": 0.05}),
     "tied": Case(tied, {}),
+    "overwriting": Case(overwriting, {}),
     "adapted": Case(adapted, {"head_learning_rate": 0.002}),
     "shrunk": Case(shrunk, {}),
     "half": Case(plain, {"precision": "bf16-true", "optimizer": "sgd", "ema_decay": 0.5}),
