@@ -29,8 +29,15 @@ FOLDER_GROUPS = ("trainer", "scale", "tuned", "experiment")
 CHOICE_GROUPS = (*registry.GROUPS, "data", *FOLDER_GROUPS)
 OFF = ("experiment=null", "tuned=null")
 """Groups that can be switched off, which Hydra spells otherwise."""
-CUT_UP = ("fsdp", "deepspeed", "model_parallel")
-"""Lightning's strategies that give each device a part of the network."""
+CUT_UP = ("fsdp_", "deepspeed", "model_parallel")
+"""Lightning's further strategies that give each device a part of the network."""
+SHARDED = {
+    "tables": ("dense", "rows of a table that is cut up are not trained by themselves"),
+    "precision": ("32-true bf16-mixed bf16-true", "gradients that are cut up are not scaled, nor kept in 64 bits"),
+    "compile": ("false", "a network is compiled as a whole, and gathered in parts"),
+    "accelerator": ("auto cpu gpu cuda", "networks are cut up under NCCL and gloo alone"),
+}
+"""What keys of the trainer may be with strategy=fsdp, and why nothing else."""
 SWEEP = re.compile(r",|\b(choice|range|glob|interval)\(")
 
 
@@ -149,9 +156,8 @@ def _check_choices(overrides: Iterable[str]) -> None:
         group, _, name = key.partition(".")
         if key == "trainer.strategy" and value.startswith(CUT_UP):
             raise BenchmarkError(
-                f"'{override}': networks are not cut up over devices, since every process judges the whole one. "
-                "Type trainer.strategy=ddp; a network that is too large for a device wants a smaller trainer.batch_size with "
-                "trainer.accumulate, or trainer.precision=bf16-mixed."
+                f"'{override}': there is one way to cut a network up over devices. Type trainer.strategy=fsdp, or "
+                "trainer.strategy=ddp for a whole network on each."
             )
         if key in CHOICE_GROUPS and override not in OFF and value not in choices(key):
             if SWEEP.search(value):
@@ -199,6 +205,14 @@ def _check_values(config: dict[str, Any]) -> None:
             raise BenchmarkError(f"'{key}={value}' is not valid: it must be a finite number.")
         if key in RANGES and value is not None and value not in RANGES[key]:
             raise BenchmarkError(f"'{key}={value}' is not valid: it must be {RANGES[key]}.")
+    if config["trainer"]["strategy"] == "fsdp":
+        for key, (allowed, reason) in SHARDED.items():
+            given = str(config["trainer"][key]).replace("False", "false").replace("True", "true")
+            if given not in allowed.split():
+                raise BenchmarkError(
+                    f"'trainer.{key}={given}' does not go with trainer.strategy=fsdp: {reason}. Type trainer.{key}="
+                    f"{allowed.replace(' ', '|')} or trainer.strategy=ddp."
+                )
     if not config["store"]:
         raise BenchmarkError("'store=' names no folder. Type for example store=results.")
     for group in ("task", "model"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from typing import Any
 
 from rich.console import Console
@@ -48,3 +50,21 @@ class Bar:
 
     def __exit__(self, *error: Any) -> None:
         self._progress.stop()
+
+
+class quiet:  # noqa: N801 - reads as a statement
+    """Silences Lightning's remarks on hardware, loaders and tips: a run has one voice, the progress bar."""
+
+    def __enter__(self) -> None:
+        self.loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
+        self.levels = [logger.level for logger in self.loggers]
+        for logger in self.loggers:
+            logger.setLevel(logging.ERROR)
+        self.caught = warnings.catch_warnings()
+        self.caught.__enter__()
+        warnings.filterwarnings("ignore", module="lightning")
+
+    def __exit__(self, *error: Any) -> None:
+        self.caught.__exit__(None, None, None)
+        for logger, level in zip(self.loggers, self.levels, strict=True):
+            logger.setLevel(level)

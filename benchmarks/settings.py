@@ -58,11 +58,13 @@ class Accelerator(Enum):
 
 
 class Strategy(Enum):
-    """How several devices share a run, by Lightning's names; `auto` is `ddp` where there are several."""
+    """How several devices share a run, by Lightning's names; `auto` is `ddp` where there are several. `fsdp` cuts weights,
+    gradients and the optimiser's state up over them, with the same results."""
 
     auto = "auto"
     ddp = "ddp"
     ddp_find_unused_parameters_true = "ddp_find_unused_parameters_true"
+    fsdp = "fsdp"
 
 
 class Logger(Enum):

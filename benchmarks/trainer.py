@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import signal
 import time
-import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
 
 import lightning
 import torch
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
+from benchmarks import sharding
 from benchmarks.checkpoints import NEXT, found, keep
 from benchmarks.datasets.bundle import TrainingData
 from benchmarks.epochs import EpochBatches, History
 from benchmarks.follower import leads
 from benchmarks.models.named import always_trained
 from benchmarks.models.rowwise import RowwiseAdagrad, Together, clip_with_rows, train_by_rows
-from benchmarks.progress import Bar
+from benchmarks.moving_average import moving_average
+from benchmarks.progress import Bar, quiet
 from benchmarks.schedule import schedule
 from benchmarks.task import Batch, Task
 
@@ -44,8 +46,12 @@ class Training(lightning.LightningModule):
         self.forward_network = cast(nn.Module, torch.compile(network)) if plan["compile"] else network
         self.losses: list[Tensor] = []
 
+    def averaged(self) -> AveragedModel:
+        """A moving average of the network, as it is now."""
+        return moving_average(self.network, self.plan["ema_decay"])
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        loss = self.loss(self.forward_network, batch)
+        loss = sharding.called(self.loss, self.forward_network, batch)
         # Reading a loss waits for the device, so an accelerator is asked now and then, a CPU always.
         if (loss.device.type == "cpu" or index % 50 == 0) and not math.isfinite(float(loss.detach())):
             raise NonFiniteLossError(
@@ -104,20 +110,29 @@ class Training(lightning.LightningModule):
         }
 
 
-def _average(decay: float) -> Callable[[Any, Any, Any], None]:
-    """The moving average of floats; whole numbers (offsets, counters, int8 rows) are taken over.
+class ShardedTraining(Training):
+    """The same with a copy of the network that is cut up over the processes; the network itself stays as it was."""
 
-    torch averages them as well and cuts off the fraction, so that at a decay of 0.9999 many fall by one.
-    """
-    average = get_ema_multi_avg_fn(decay)
+    def __init__(self, loss: Loss, network: nn.Module, *given: Any) -> None:
+        super().__init__(loss, deepcopy(network), *given)
+        self.origin = (network,)  # in a tuple, since it is no module of the training
 
-    def update(averaged: Any, current: Any, steps: Any) -> None:
-        if averaged[0].is_floating_point():
-            average(averaged, current, steps)
-        else:
-            torch._foreach_copy_(averaged, current)
+    def configure_model(self) -> None:  # Lightning calls it when the processes have met
+        self._shard(self.network)
 
-    return update
+    def averaged(self) -> AveragedModel:
+        average = moving_average(self.origin[0], self.plan["ema_decay"])  # one that is cut up cannot be copied
+        self._shard(self.trainer.precision_plugin.convert_module(average.module))
+        return average
+
+    def _shard(self, network: nn.Module) -> None:
+        strategy = self.trainer.strategy
+        assert isinstance(strategy, Sharded)
+        sharding.shard(network, strategy.device_mesh["data_parallel"], strategy.root_device)
+
+
+class Sharded(sharding.WholeCheckpoints, ModelParallelStrategy):
+    """Lightning's strategy for networks that are cut up, with the checkpoints of a single process."""
 
 
 class Selection(lightning.Callback):
@@ -144,11 +159,9 @@ class Selection(lightning.Callback):
         assert isinstance(pl_module, Training)
         self.follow_steps = [module for module in pl_module.network.modules() if hasattr(module, "after_step")]
         if self.plan["ema_decay"] and self.average is None:
-            self.average = AveragedModel(
-                pl_module.network, multi_avg_fn=_average(self.plan["ema_decay"]), use_buffers=True
-            )
+            self.average = pl_module.averaged()
             if self.average_weights is not None:
-                self.average.load_state_dict(self.average_weights)
+                sharding.load(self.average, self.average_weights)
         self._stop_where_patience_ends(trainer)
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
@@ -156,7 +169,8 @@ class Selection(lightning.Callback):
         if trainer.global_step > self.steps:  # gradients of several batches may make up one step
             self.steps = trainer.global_step
             for module in self.follow_steps:
-                module.after_step(self.steps / int(trainer.estimated_stepping_batches))
+                with sharding.held_whole(module):
+                    module.after_step(self.steps / int(trainer.estimated_stepping_batches))
         if self.average is not None:
             self.average.update_parameters(pl_module.network)
         self.bar.advance()
@@ -170,10 +184,13 @@ class Selection(lightning.Callback):
             return
         judged = pl_module.network if self.average is None else self.average.module
         judged.eval()
+        sharding.share_buffers(judged)
         with trainer.precision_plugin.forward_context():
-            score = trainer.strategy.broadcast(self.judge(judged))
+            score = trainer.strategy.broadcast(sharding.called(self.judge, judged))
         judged.train()
-        loss = float(torch.stack(pl_module.losses).mean()) if pl_module.losses else math.nan
+        loss = math.nan
+        if pl_module.losses:  # the mean over all processes, whose batches are of one size
+            loss = float(cast(Tensor, trainer.strategy.reduce(torch.stack(pl_module.losses).mean())))
         if pl_module.losses and not math.isfinite(loss):
             raise NonFiniteLossError(f"The mean loss of epoch {epoch} is {loss}. {pl_module.remedy}")
         pl_module.losses.clear()
@@ -188,7 +205,8 @@ class Selection(lightning.Callback):
         if (math.isfinite(score) and self.sign * score > self.best + self.plan["min_delta"]) or not self.best_weights:
             self.best = self.sign * score if math.isfinite(score) else -math.inf
             self.history.best_epoch, self.history.best, self.waited = epoch, score, 0
-            self.best_weights = {name: value.detach().clone() for name, value in judged.state_dict().items()}
+            weights = sharding.whole(judged.state_dict(keep_vars=True))
+            self.best_weights = {name: value.clone() for name, value in weights.items()}
         else:
             self.waited = epoch - self.history.best_epoch
             if self.plan["schedule"] == "plateau":
@@ -222,7 +240,7 @@ class Selection(lightning.Callback):
         return {
             "best": self.best, "waited": self.waited, "best_weights": self.best_weights, "rows": self.history.rows,
             "steps": self.steps, "best_epoch": self.history.best_epoch, "random": torch.get_rng_state(),
-            "average": None if self.average is None else self.average.state_dict(),
+            "average": None if self.average is None else sharding.whole(self.average.state_dict()),
         }  # fmt: skip
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -266,7 +284,8 @@ def _fit(network: nn.Module, task: Task, loss: Loss, data: TrainingData, plan: d
     if checkpoints is not None:
         checkpoints.mkdir(parents=True, exist_ok=True)
     last, history.damage = found(checkpoints) if checkpoints is not None else (None, None)
-    module = Training(loss, network, plan, task.table_decay(network))
+    cut_up = plan["strategy"] == "fsdp"
+    module = (ShardedTraining if cut_up else Training)(loss, network, plan, task.table_decay(network))
     batches = EpochBatches(
         data.train,
         plan["batch_size"],
@@ -275,7 +294,7 @@ def _fit(network: nn.Module, task: Task, loss: Loss, data: TrainingData, plan: d
         lambda: (trainer.global_rank, trainer.world_size),
         plan["workers"],
     )
-    with Bar(title, visible=plan["progress"] and leads()) as bar, _quiet():
+    with Bar(title, visible=plan["progress"] and leads()) as bar, quiet():
         name, direction = judged
         selection = Selection(judge, direction, plan, history, bar, checkpoints, name)
         trainer = lightning.Trainer(
@@ -283,7 +302,7 @@ def _fit(network: nn.Module, task: Task, loss: Loss, data: TrainingData, plan: d
             max_steps=plan.get("max_steps", -1),
             accelerator=plan["accelerator"],
             devices=plan["devices"],
-            strategy=plan["strategy"],
+            strategy=Sharded(plan["devices"], 1, save_distributed_checkpoint=False) if cut_up else plan["strategy"],
             precision=plan["precision"],
             gradient_clip_val=plan["gradient_clip"],
             accumulate_grad_batches=plan["accumulate"],
@@ -303,7 +322,8 @@ def _fit(network: nn.Module, task: Task, loss: Loss, data: TrainingData, plan: d
                 raise
             signal.signal(signal.SIGINT, handler)  # Lightning exits on an interrupt and ignores all that follow
             raise KeyboardInterrupt(*stop.__context__.args) from stop
-        network.load_state_dict(selection.best_weights)
+        # A copy was trained where it is cut up; the network then has its number format from here.
+        trainer.precision_plugin.convert_module(network).load_state_dict(selection.best_weights)
 
 
 def _logger(name: str | None, folder: Path | None) -> Any:
@@ -324,21 +344,3 @@ def _logger(name: str | None, folder: Path | None) -> Any:
         return known[name](save_dir=str(folder or "."))
     except ModuleNotFoundError as error:
         raise BenchmarkError(f"trainer.logger={name} needs a package that is not installed: {error}.") from error
-
-
-class _quiet:  # noqa: N801 - reads as a statement
-    """Silences Lightning's remarks on hardware, loaders and tips: a run has one voice, the progress bar."""
-
-    def __enter__(self) -> None:
-        self.loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
-        self.levels = [logger.level for logger in self.loggers]
-        for logger in self.loggers:
-            logger.setLevel(logging.ERROR)
-        self.caught = warnings.catch_warnings()
-        self.caught.__enter__()
-        warnings.filterwarnings("ignore", module="lightning")
-
-    def __exit__(self, *error: Any) -> None:
-        self.caught.__exit__(None, None, None)
-        for logger, level in zip(self.loggers, self.levels, strict=True):
-            logger.setLevel(level)

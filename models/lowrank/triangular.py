@@ -31,7 +31,7 @@ class TriangularUpdate(Update):
         self.register_buffer("pivots", D[:rank].to(weight))
         self.register_buffer("upper", (U[:rank] / D[:rank, None]).to(weight))
         self.diagonal = nn.Parameter(self.pivots.clone())
-        self.scale = nn.Parameter(weight.new_ones(()))
+        self.scale = nn.Parameter(weight.new_ones(1))
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         return weight + ((self.lower * (self.scale * self.diagonal - self.pivots)) @ self.upper).view(weight.shape)

@@ -120,18 +120,19 @@ def test_a_method_computes_on_the_device_that_its_solver_answers_on(
         assert bench.device.type == device_of(accelerator).type == device, accelerator
 
 
-@pytest.mark.parametrize("strategy", ["fsdp", "fsdp_cpu_offload", "deepspeed_stage_3"])
-def test_cutting_up_a_network_is_refused_with_what_to_type(strategy: str) -> None:
-    with pytest.raises(BenchmarkError, match=r"Type trainer\.strategy=ddp"):
+@pytest.mark.parametrize("strategy", ["fsdp_cpu_offload", "deepspeed_stage_3", "model_parallel"])
+def test_other_ways_to_cut_up_a_network_are_refused_with_what_to_type(strategy: str) -> None:
+    with pytest.raises(BenchmarkError, match=r"Type trainer\.strategy=fsdp"):
         RunSpec.of(["task=ctr", "trainer.devices=2", f"trainer.strategy={strategy}"])
 
 
 @pytest.mark.slow
-def test_a_run_on_three_devices_leaves_the_records_of_one_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_run_on_three_devices_leaves_the_records_of_one_process(strategy: str, tmp_path: Path) -> None:
     """Under gloo, with numbers of samples that three does not divide: what they are judged by is of all samples, each once."""
     words = [
         "task=ctr", "method=svd", "method.rank=4", "scale=smoke", "data.rows=4000", "model.hidden_units=[16,16,16]",
-        "trainer.devices=3", "trainer.strategy=ddp", "trainer.accelerator=cpu", "trainer.threads=1",
+        "trainer.devices=3", f"trainer.strategy={strategy}", "trainer.accelerator=cpu", "trainer.threads=1",
         "trainer.progress=false", "profile=none", "companions=false", "report=false",
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
