@@ -28,6 +28,7 @@ from benchmarks.leaderboard.record import (
 from benchmarks.leaderboard.report.facts import Facts, TaskFacts
 from benchmarks.leaderboard.statistics.bootstrap import Resampler, interval
 from benchmarks.leaderboard.store import Store
+from budget_runs import CONTROL, curve, three_bases
 
 USERS, RESAMPLES = 60, 200
 DIFFICULTY = np.random.default_rng(0).normal(0, 0.02, USERS)
@@ -62,6 +63,21 @@ def draws() -> tuple[np.ndarray, str]:
 def noise(*names: object, size: int | None = None) -> np.ndarray:
     """Standard normal noise that depends on the names only."""
     return np.random.default_rng(zlib.crc32(repr(names).encode())).normal(size=size)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "results")
+
+
+@pytest.fixture
+def planted(store: Store) -> Store:
+    """A base, its control, and svd: a win at .75, a tie at .5, a loss at .25, and nothing at .1."""
+    bases = three_bases(store)
+    curve(store, "small_dim", CONTROL)
+    own = 0.002  # so that two standard errors are .004
+    curve(store, "svd", {0.75: 0.800, 0.5: 0.793, 0.25: 0.775}, bases=bases, own=own)
+    return store
 
 
 @pytest.fixture

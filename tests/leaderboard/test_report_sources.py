@@ -31,11 +31,6 @@ def make(**changes) -> Record:
     return Record(**(fields | changes))
 
 
-@pytest.fixture
-def store(tmp_path) -> Store:
-    return Store(tmp_path / "results")
-
-
 def commit(store: Store, status: str = "ok", worst: Worst | None = None, **changes) -> Record:
     started = make(**changes)
     draft = store.begin(started)

@@ -1,222 +1,26 @@
-"""Adapters that spend a share of a restoration network's parameters: CoLoRA, its rivals, and the file of what they trained."""
+"""Adapters that spend a share of a restoration network's parameters: which of them CoLoRA and its rivals train."""
 
 from __future__ import annotations
 
 import copy
 import json
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, get_args
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
-from benchmarks.datasets.bundle import Split, TrainingData
 from benchmarks.errors import BenchmarkError
-from benchmarks.method import Adapt, Objective
 from benchmarks.methods.bias_norm import BiasNorm
 from benchmarks.methods.colora import CoLoRA, kinds_of
 from benchmarks.methods.decoder_only import DecoderOnly
-from benchmarks.methods.dora import DoRA
 from benchmarks.methods.iss_delta import ISSDelta
-from benchmarks.methods.lora import LoRA
 from benchmarks.methods.small import Small, small_parameters
 from benchmarks.methods.spend import spending
 from benchmarks.methods.ssf import SSF
-from benchmarks.models.lowrank.adapter_file import Adapter, adapter_of, buffers_of, fingerprint
+from benchmarks.models.lowrank.adapter_file import fingerprint
 from benchmarks.models.lowrank.rank_plan import DENSE
 from benchmarks.models.size import unique_parameters
-from benchmarks.task import Batch
-
-ALLOCATIONS = get_args(CoLoRA.__annotations__["allocation"]) or (
-    "contribution", "uniform", "size", "change", "gradient", "random", "reversed",
-)  # fmt: skip
-SHARE = 0.4
-
-
-class Block(nn.Module):
-    """A block like NAFNet's: 1 x 1, depthwise 3 x 3, a gate, 1 x 1, and step sizes in the shape of images."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(1, channels)
-        self.expand = nn.Conv2d(channels, 2 * channels, 1)
-        self.spatial = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels)
-        self.project = nn.Conv2d(channels, channels, 1)
-        self.beta = nn.Parameter(torch.full((1, channels, 1, 1), 0.5))
-
-    def forward(self, x: Tensor) -> Tensor:
-        a, b = self.spatial(self.expand(self.norm(x))).chunk(2, 1)
-        return x + self.beta * self.project(a * b)
-
-
-class SmallUNet(nn.Module):
-    """A residual U-net of one level with every kind of layer that NAFNet has."""
-
-    decoder_parameters = ("decoder.*", "up.*", "ending.*")
-
-    def __init__(self, width: int = 8) -> None:
-        super().__init__()
-        self.intro = nn.Conv2d(3, width, 3, padding=1)
-        self.encoder = Block(width)
-        self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
-        self.middle = Block(2 * width)
-        self.up = nn.Sequential(nn.Conv2d(2 * width, 4 * width, 1, bias=False), nn.PixelShuffle(2))
-        self.decoder = Block(width)
-        self.ending = nn.Conv2d(width, 3, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        skip = self.encoder(self.intro(x))
-        return x + self.ending(self.decoder(skip + self.up(self.middle(self.down(skip)))))
-
-
-LAYERS = [
-    "intro", "encoder.expand", "encoder.project", "down", "middle.expand", "middle.project", "up.0", "decoder.expand",
-    "decoder.project", "ending",
-]  # fmt: skip
-
-
-def unet(seed: int = 0) -> SmallUNet:
-    torch.manual_seed(seed)
-    return SmallUNet().eval()
-
-
-def batch(seed: int = 0, n: int = 4, side: int = 8) -> Batch:
-    generator = torch.Generator().manual_seed(seed)
-    clean = torch.rand(n, 3, side, side, generator=generator)
-    return {"image": clean + 0.1 * torch.randn(clean.shape, generator=generator), "clean": clean}
-
-
-def loss(network: nn.Module, given: Batch) -> Tensor:
-    return (network(given["image"]) - given["clean"]).square().mean()
-
-
-def train(network: nn.Module, steps: int = 3, rate: float = 0.02) -> nn.Module:
-    trains = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trains, rate, weight_decay=0.1)
-    network.train()
-    for step in range(steps):
-        optimizer.zero_grad()
-        loss(network, batch(step)).backward()
-        optimizer.step()
-        for module in network.modules():
-            if hasattr(module, "after_step"):
-                module.after_step((step + 1) / steps)
-    return network.eval()
-
-
-class Bench:
-    """What CoLoRA sees of a workbench; `fit` takes as many steps as it is asked for."""
-
-    device, finetunes, seed = torch.device("cpu"), True, 0
-
-    def __init__(self, samples: int = 12, epochs: int = 1, accumulate: int = 1) -> None:
-        columns = {name: value.numpy() for name, value in batch(9, samples).items()}
-        split = Split(columns, np.arange(samples), np.arange(samples))
-        self.task, self.data = SimpleNamespace(loss=loss), TrainingData(split, None, {})  # type: ignore[arg-type]
-        self.epochs, self.accumulate, self.notes, self.asked = epochs, accumulate, [], []
-
-    def plan(self, stage: str = "train") -> dict[str, Any]:
-        assert stage == "finetune"
-        return {
-            "batch_size": 4,
-            "accumulate": self.accumulate,
-            "max_epochs": self.epochs,
-            "schedule": "cosine",
-            "learning_rate": 1e-2,
-        }
-
-    def fit(self, network: nn.Module, stage: str, objective: Objective) -> None:
-        self.asked.append((stage, dict(objective.plan)))
-        torch.manual_seed(77)
-        torch.rand(5)  # training draws
-        train(network, min(10, objective.plan["max_steps"]), 0.01)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-def adapted(method: Adapt, network: nn.Module | None = None, bench: Bench | None = None) -> nn.Module:
-    return method.attached(network or unet(), bench or Bench())  # type: ignore[arg-type]
-
-
-def trainable(network: nn.Module) -> dict[str, Tensor]:
-    return {name: p.detach().clone() for name, p in network.named_parameters() if p.requires_grad}
-
-
-METHODS: dict[str, Adapt] = {
-    **{f"colora {rule}": CoLoRA(share=SHARE, allocation=rule) for rule in ALLOCATIONS},
-    "lora": LoRA(rank=2),
-    "ssf": SSF(),
-    "small": Small(),
-    "bias_norm": BiasNorm(),
-    "decoder_only": DecoderOnly(),
-    "iss_delta": ISSDelta(share=SHARE),
-}
-
-
-def with_adapter(method: Adapt, steps: int = 3) -> tuple[nn.Module, Adapter, nn.Module]:
-    """A trained network before it is merged, its adapter, and the base."""
-    base = unet()
-    started, buffers = fingerprint(base), buffers_of(base)
-    network = train(adapted(method, copy.deepcopy(base)), steps)
-    made = adapter_of(network, started, buffers, getattr(network, "adapted", {}))
-    assert made is not None
-    return network, made, base
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_a_network_starts_as_its_base_and_what_is_frozen_keeps_every_byte(name: str) -> None:
-    network, base = adapted(METHODS[name]), unet()
-    x = batch()["image"]
-    with torch.no_grad():
-        assert torch.equal(network.eval()(x), base(x))
-    torch.testing.assert_close(network.train()(x), base(x))
-    before, trains = {key: value.clone() for key, value in network.state_dict().items()}, trainable(network)
-    train(network)
-    after = network.state_dict()
-    moved = {key for key in before if not torch.equal(before[key], after[key])}
-    assert moved <= trains.keys() | {key for key in before if key.endswith((".mask", ".hard"))}
-    assert moved >= trains.keys() - {key for key in trains if key.endswith(".down")}
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_a_merged_network_and_a_loaded_adapter_answer_as_the_trained_one(name: str, tmp_path: Path) -> None:
-    network, made, base = with_adapter(METHODS[name])
-    x = batch(5)["image"]
-    expected = network(x).detach()
-    assert not torch.allclose(expected, base(x), atol=1e-3)
-    made.save(tmp_path / "adapter.safetensors")
-    loaded = Adapter.load(tmp_path / "adapter.safetensors").apply(base)
-    merged = METHODS[name].merged(network)
-    assert merged.state_dict().keys() == base.state_dict().keys()
-    torch.testing.assert_close(merged(x), expected, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(loaded(x), expected, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_a_file_holds_four_bytes_for_each_trained_number_and_a_header(name: str, tmp_path: Path) -> None:
-    network, made, _ = with_adapter(METHODS[name])
-    path = tmp_path / "adapter.safetensors"
-    made.save(path)
-    header = int.from_bytes(path.read_bytes()[:8], "little") + 8
-    count = unique_parameters(network, trainable=True)
-    if name == "iss_delta":
-        left = sum(int((module.delta * module.largest()).count_nonzero()) for module in shrunk(network))
-        places = 4 * left
-        count += left - sum(module.delta.numel() for module in shrunk(network))
-        assert count <= network.adapted["trained"]
-    else:
-        places = 0
-    assert path.stat().st_size == 4 * count + places + header
-    assert Adapter.load(path).made == getattr(network, "adapted", {})
-
-
-def shrunk(network: nn.Module) -> list[Any]:
-    return [module for module in network.modules() if hasattr(module, "after_step")]
+from small_unet import ALLOCATIONS, LAYERS, SHARE, Bench, adapted, batch, train, trainable, unet
 
 
 @pytest.mark.parametrize("allocation", ALLOCATIONS)
@@ -379,43 +183,3 @@ def test_scales_and_shifts_are_one_number_an_output_and_norms_train() -> None:
         assert len(value) == len(weights[name.replace("parametrizations.weight.0.scale", "weight")])
     rest = found.keys() - scales.keys()
     assert rest == {name for name in weights if name.endswith(".bias") or ".norm." in name}
-
-
-def test_an_adapter_of_another_base_is_refused_and_leaves_it_alone(tmp_path: Path) -> None:
-    _, made, _ = with_adapter(CoLoRA(share=SHARE, allocation="uniform"))
-    other = unet(seed=3)
-    before = fingerprint(other)
-    with pytest.raises(BenchmarkError, match=r"another base: .*sha256 [0-9a-f]{12}\.\.\., the one here has"):
-        made.apply(other)
-    assert fingerprint(other) == before
-
-
-def test_a_file_that_is_no_adapter_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "weights.safetensors"
-    save_file(unet().state_dict(), path)
-    with pytest.raises(BenchmarkError, match=r"holds no adapter of this suite .*Type: python -m benchmarks export"):
-        Adapter.load(path)
-    path.write_bytes(b"nothing")
-    with pytest.raises(BenchmarkError, match="is no adapter"):
-        Adapter.load(path)
-    with pytest.raises(BenchmarkError, match="is no adapter"):
-        Adapter.load(tmp_path / "missing.safetensors")
-
-
-def test_updates_of_other_forms_are_kept_in_no_file() -> None:
-    base = unet()
-    network = train(adapted(DoRA(rank=2), copy.deepcopy(base)))
-    assert adapter_of(network, fingerprint(base), buffers_of(base), {}) is None
-
-
-def test_statistics_of_batch_norms_go_with_an_adapter(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    base = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)).eval()
-    started, buffers = fingerprint(base), buffers_of(base)
-    network = train(adapted(BiasNorm(), copy.deepcopy(base)))
-    made = adapter_of(network, started, buffers, {})
-    assert made is not None
-    assert {"1.running_mean", "1.running_var", "1.num_batches_tracked"} < made.tensors.keys()
-    made.save(tmp_path / "a.safetensors")
-    x = batch()["image"]
-    assert torch.equal(Adapter.load(tmp_path / "a.safetensors").apply(base)(x), network(x))
