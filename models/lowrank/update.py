@@ -15,10 +15,12 @@ from torch.nn.utils import parametrize
 from benchmarks.errors import BenchmarkError
 from benchmarks.models.lowrank.conv import compressible
 from benchmarks.models.lowrank.spectrum import digest
+from benchmarks.models.lowrank.update_gradient import factored
 
 WEIGHT = "weight"
-MOVED = 20
-"""Multiplications of a convolution in the time that it takes to move a number, by steps of one core on layers like NAFNet's."""
+MOVED, CALL, BUILT = 10, 2_000_000, 4
+"""By steps of one core on layers like NAFNet's: multiplications in the time that it takes to move a number, and to call a
+gradient that is written in Python; and numbers of x and y that are moved in the time that it takes to build one of a weight."""
 Layer = nn.Linear | nn.Conv2d
 
 
@@ -51,7 +53,7 @@ class Update(nn.Module, ABC):
 
     def built(self, weight: torch.Tensor) -> torch.Tensor:
         """The updated weight in the type of the weight itself, whatever the rest of the step is computed in."""
-        if weight.is_meta:
+        if weight.is_meta or not torch.is_autocast_enabled(weight.device.type):
             return self(weight)
         with torch.autocast(weight.device.type, enabled=False):
             return self(weight)
@@ -98,17 +100,25 @@ class FactoredUpdate(Update):
         return weight + (up @ down).view(weight.shape)
 
     def output(self, layer: Layer, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor | None:
-        """Multiplications of a step (forward, and backward to x and the factors) decide; a small rank never rebuilds.
+        """Multiplications of a step decide whether a linear layer goes around its weight; a small rank never rebuilds.
 
-        Going around a convolution of few channels costs less of them and more time: its images are read and written again.
+        Those of a convolution, and the numbers that it moves, decide whether it is answered by `factored`, or autograd's
+        gradient of the whole weight costs less: that of few channels does.
         """
-        size, thin = self.rows * self.columns, self.width * (self.rows + self.columns)
-        n = tokens(layer, x)
-        moved = x.numel() + 4 * n * self.rows if isinstance(layer, nn.Conv2d) else 0
-        if not acts_on_patches(layer) or 3 * n * thin + MOVED * moved > n * size + 3 * self.width * size:
+        n, size, ends = tokens(layer, x), self.rows * self.columns, self.rows + self.columns
+        if isinstance(layer, nn.Linear):
+            if 3 * n * self.width * ends > (n + 3 * self.width) * size:
+                return None
+            up, down = self.factors()
+            return applied(layer, weight, x) + lift(layer, project(layer, x, down), up)
+        thin, whole = 2 * n * ends * (self.width + MOVED), (n + 2 * self.width) * size
+        if not acts_on_patches(layer) or thin + CALL > whole:
             return None
-        up, down = self.factors()
-        return applied(layer, weight, x) + lift(layer, project(layer, x, down), up)
+        if n * ends <= BUILT * size:
+            return factored(layer, x, weight, *self.factors(), around=True)
+        with torch.no_grad():
+            built = self.built(weight)
+        return factored(layer, x, built, *self.factors(), around=False)
 
 
 class LowRankUpdate(FactoredUpdate):
@@ -126,7 +136,7 @@ class LowRankUpdate(FactoredUpdate):
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
     def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.scale * self.up, self.down
+        return self.up if self.scale == 1 else self.scale * self.up, self.down
 
     def parts(self) -> dict[str, torch.Tensor] | None:
         return dict(zip(("up", "down"), self.factors(), strict=True))

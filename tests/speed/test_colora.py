@@ -1,8 +1,9 @@
 """Speed of CoLoRA, compared within one process: `uv run pytest tests/speed --benchmark-only -p no:cacheprovider`.
 
 NAFNet of width 32, on one thread, in turns; times are those that the processor spent on this process. A step is forward,
-backward and AdamW in the layout of SIDD, on two squares of 128 pixels: it spares what weights' gradients take of many channels,
-and pays for building the weights of few, so that on a processor nothing is gained. Medians and ratios are in `extra_info`.
+backward and AdamW in the layout of SIDD, on two squares of 128 pixels: it spares the gradients of weights of many channels, and
+pays for building those of few. Medians and ratios are in `extra_info`, and the ratio at nafnet_small's own training size, where a
+step is short and its many small calls weigh more: told, and not asserted.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from benchmarks.models.lowrank.update import matrix_shape
 from benchmarks.models.restoration.nafnet import NAFNet
 from benchmarks.models.size import unique_parameters
 
-SHARE, ROUNDS = 0.07, 3
+SHARE, ROUNDS = 0.07, 5
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,10 +36,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def nafnet(*blocks: object) -> NAFNet:
+def nafnet(*blocks: object, width: int = 32) -> NAFNet:
     """Of which nothing is the identity any more."""
     torch.manual_seed(0)
-    network = NAFNet(32, *blocks)
+    network = NAFNet(width, *blocks)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.endswith((".beta", ".gamma")):
@@ -46,8 +47,8 @@ def nafnet(*blocks: object) -> NAFNet:
     return network
 
 
-def with_updates(network: nn.Module) -> nn.Module:
-    spent = spending(network, SHARE)
+def with_updates(network: nn.Module, share: float | None) -> nn.Module:
+    spent = spending(network, share)
     layers = {name: Matrix(*matrix_shape(layer.weight)) for name, layer in spent.layers.items()}
     apply_plan(network, ranks_within(layers, even_scores(layers), spent.left), spent, seed=0)
     return network
@@ -73,21 +74,27 @@ def step(network: nn.Module) -> Callable[[Batch], None]:
     return run
 
 
-def test_a_step_takes_hardly_longer_than_one_of_full_fine_tuning(benchmark) -> None:
-    forms = {"full": step(nafnet()), "colora": step(with_updates(nafnet()))}
-    batch = given(2, 128)
+def steps(full: NAFNet, share: float | None, batch: Batch, rounds: int) -> dict[str, float]:
+    """Median processor seconds of a step of all parameters, and of one of CoLoRA's `share`."""
+    forms = {"colora": step(with_updates(copy.deepcopy(full), share)), "full": step(full)}
     taken: dict[str, list[float]] = {name: [] for name in forms}
-    for round_ in range(ROUNDS + 1):
+    for round_ in range(rounds + 1):
         for name, form in forms.items():
             started = time.process_time()
             form(batch)
             if round_:
                 taken[name].append(time.process_time() - started)
-    medians = {name: float(np.median(seconds)) for name, seconds in taken.items()}
+    return {name: float(np.median(seconds)) for name, seconds in taken.items()}
+
+
+def test_a_step_takes_no_longer_than_one_of_full_fine_tuning(benchmark) -> None:
+    medians = steps(nafnet(), SHARE, given(2, 128), ROUNDS)
+    small = steps(nafnet((1, 1, 2), 2, (1, 1, 1), width=16), None, given(4, 64), 8 * ROUNDS)
     ratio = medians["colora"] / medians["full"]
-    benchmark.extra_info |= {f"{name}, ms": 1000 * median for name, median in medians.items()} | {"ratio": ratio}
-    benchmark.pedantic(forms["colora"], (batch,), rounds=1)
-    assert ratio <= 1.15, f"{ratio:.2f} times as long: {medians}"
+    benchmark.extra_info |= {f"{name}, ms": 1000 * median for name, median in medians.items()}
+    benchmark.extra_info |= {"ratio": ratio, "ratio, small": small["colora"] / small["full"]}
+    benchmark.pedantic(step(with_updates(nafnet(), SHARE)), (given(2, 128),), rounds=1)
+    assert ratio <= 1, f"{ratio:.2f} times as long: {medians}"
 
 
 def test_contributions_take_hardly_longer_than_their_gradients(benchmark) -> None:
