@@ -11,7 +11,8 @@ import argparse
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ def write(
 ) -> Path:
     """The best of `points`, which is the first, as the file that later runs of this task and method begin with.
 
-    What an earlier search has chosen of other keys stays, with its head.
+    What an earlier search has chosen of other keys stays, with its head; a head about none but the same keys goes.
     """
     path = folder / f"{spec.task}_{spec.method}.yaml"
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -128,13 +129,28 @@ def write(
         f"Of {budget} the best by {metric} on the validation split of {spec.card.id}, seed {spec.seed}:",
         f"  python -m benchmarks tune {search}",
         *(f"  {point.score:.4f}  {point}" for point in points),
-        *(line[2:] for line in before.splitlines() if line.startswith("# ") and line != HEADER),
+        *_heads_of_others(before, points[0].values.keys()),
     ]
     folder.mkdir(parents=True, exist_ok=True)
     head = "".join(f"# {line}\n" for line in dict.fromkeys(lines))
     _replace(path, f"{HEADER}\n{head}{yaml.safe_dump(content, sort_keys=False, width=1000)}")
     forget()
     return path
+
+
+def _heads_of_others(text: str, searched: Collection[str]) -> list[str]:
+    """The head of a file without what it says of searches for no other keys than these."""
+    parts: list[list[str]] = []
+    for line in (line[2:] for line in text.splitlines() if line.startswith("# ") and line != HEADER):
+        if line.startswith("Of ") or not parts:
+            parts.append([])
+        parts[-1].append(line)
+
+    def others(part: Sequence[str]) -> bool:
+        tried = {word.partition("=")[0] for line in part for word in line.split() if re.match(r"[a-z_]+\.[^=]+=.*,", word)}
+        return not tried or not tried <= set(searched)
+
+    return [line for part in parts if others(part) for line in part]
 
 
 def _overruled(words: Sequence[str], point: Point) -> str:
