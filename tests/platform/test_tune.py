@@ -68,6 +68,11 @@ def test_a_later_search_keeps_what_an_earlier_one_chose(
     written = (tmp_path / "tuned" / "ctr_small_dim.yaml").read_text(encoding="utf-8")
     assert yaml.safe_load(written)["trainer"] == {"learning_rate": 0.01, "weight_decay": 0.2}
     assert "trainer.learning_rate=1e-7,1e-2" in written
+    tune.main([*WORDS, "trainer.weight_decay=0.1,0.2,0.3", *where])
+    written = (tmp_path / "tuned" / "ctr_small_dim.yaml").read_text(encoding="utf-8")
+    assert "trainer.learning_rate=1e-7,1e-2" in written
+    assert "trainer.weight_decay=0.1,0.2,0.3" in written
+    assert "trainer.weight_decay=0.1,0.2 " not in written
 
 
 def test_the_store_may_be_typed_as_everywhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
