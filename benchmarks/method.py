@@ -57,7 +57,7 @@ class Workbench(Protocol):
     def fresh(self, **changes: object) -> nn.Module:
         """A new network of the configured model, with some of its settings changed."""
 
-    def build(self, network: str, **settings: object) -> nn.Module:
+    def build(self, network: str, /, **settings: object) -> nn.Module:
         """A new network of the task by its name, for methods that bring their own."""
 
     def base(self) -> nn.Module:

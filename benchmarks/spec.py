@@ -109,9 +109,10 @@ class RunSpec:
     def scientific(self) -> dict[str, Any]:
         """The part of the configuration that may change a number."""
         trained = {key: value for key, value in self.config["trainer"].items() if key in NUMERIC}
+        checkpoint = {"checkpoint": self.checkpoint_sha256} if self.checkpoint else {}
         parts = {
             "task": {"name": self.task, "version": self.config["task"]["version"], **self.settings("task")},
-            "model": {"name": self.model, **self.settings("model")} if self.model else None,
+            "model": {"name": self.model, **self.settings("model"), **checkpoint} if self.model else None,
             "method": {"name": self.method, "version": self.config["method"]["version"], **self.settings("method")},
             "data": self.config["data"],
             "trainer": trained if self.kind != "solve" else None,
@@ -167,6 +168,30 @@ class RunSpec:
                 f"weights={named} cannot be read: {error.strerror}. "
                 + (f"Did you mean weights={guess}? " if guess else "")
                 + "Type weights=published, the id of a data set that has published weights, or the path of a safetensors file."
+            ) from error
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The file that fresh networks of this model begin with (`model.checkpoint=PATH`); None for random ones."""
+        named = self.settings("model").get("checkpoint")
+        return Path(named) if isinstance(named, str) else None  # other models have a switch of this name
+
+    @cached_property
+    def checkpoint_sha256(self) -> str | None:
+        """Which weights exactly those are; raises BenchmarkError where there is no such file, or other weights are asked for."""
+        if self.checkpoint is None:
+            return None
+        if self.config["weights"] is not None:
+            raise BenchmarkError(
+                f"weights={self.config['weights']} model.checkpoint={self.checkpoint}: a network cannot have both. Training "
+                "begins with model.checkpoint=; weights= stand for the trained network. Leave one of them out."
+            )
+        try:
+            return hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
+        except OSError as error:
+            raise BenchmarkError(
+                f"model.checkpoint={self.checkpoint} cannot be read: {error.strerror}. "
+                "Type the path of a .pth or .safetensors file, or leave it out to begin at random."
             ) from error
 
     def _with_published_weights(self) -> list[str]:

@@ -70,9 +70,13 @@ class Bench:
         self.notes.append(text)
 
     def fresh(self, **changes: Any) -> nn.Module:
-        return self.build(self.spec.model, **{**self.spec.settings("model"), **changes})
+        network = self.build(self.spec.model, **{**self.spec.settings("model"), **changes})
+        if path := self.spec.checkpoint:
+            self.task.load_weights(network, path)
+            self._used({"name": path.name, "sha256": str(self.spec.checkpoint_sha256)})
+        return network
 
-    def build(self, network: str, **settings: Any) -> nn.Module:
+    def build(self, network: str, /, **settings: Any) -> nn.Module:
         torch.manual_seed(self.seed)
         try:
             return build(self.task, network, settings, self.data.schema)
@@ -109,8 +113,12 @@ class Bench:
                 raise BenchmarkError(f"The weights {path} do not fit model '{self.spec.model}': {error}") from error
         else:
             self.task.load_weights(network, path)
-        self.weights_used.append({"name": path.name, "sha256": str(self.spec.weights_sha256), **origin})
+        self._used({"name": path.name, "sha256": str(self.spec.weights_sha256), **origin})
         return network.eval()
+
+    def _used(self, weights: dict[str, str]) -> None:
+        if weights not in self.weights_used:
+            self.weights_used.append(weights)
 
     def remember(self, key: tuple[object, ...], make: Callable[[], Found]) -> Found:
         if self.base_run is None:

@@ -101,6 +101,14 @@ class Hyperspectral(Task):
         shape = (size, len(schema["trained"]), schema["window"], schema["window"])
         return {"cube": torch.rand(shape, generator=generator)}
 
+    def load_weights(self, network: nn.Module, path: Path) -> None:
+        from benchmarks.models.hyperspectral.backbone import Backbone
+        from benchmarks.models.hyperspectral.backbone_checkpoint import load_checkpoint
+
+        if not isinstance(network, Backbone):
+            return super().load_weights(network, path)
+        return load_checkpoint(network, path)
+
     def pictures(
         self, solver: Solver, fold: Fold, samples: Mapping[str, np.ndarray], folder: Path
     ) -> Mapping[str, Sequence[int] | np.ndarray]:

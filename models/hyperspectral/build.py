@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from benchmarks.models.hyperspectral.backbone import Backbone
 from benchmarks.models.hyperspectral.dofa import DOFA
 from benchmarks.models.hyperspectral.forest import SpectralForest
 from benchmarks.models.hyperspectral.less_vit import LessViT
@@ -21,6 +22,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "vit": ViT,
     "dofa": DOFA,
     "spectral_cnn": SpectralCNN,
+    "backbone": Backbone,
 }
 """Networks to be trained: a cube [n, c, h, w] and its wavelengths [c] to logits [n, classes, h, w]."""
 

@@ -28,12 +28,13 @@ def test_ranks_are_those_of_the_definitions_whatever_the_scale() -> None:
     assert feature_rank(1e-3 * s) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("model", ["vit", "dofa", "less_vit"])
+@pytest.mark.parametrize("model", ["vit", "dofa", "less_vit", "backbone"])
 def test_values_are_those_of_one_decomposition_of_all_centred_features(model: str, tmp_path: Path) -> None:
+    settings = {"network": "test_resnet", "stage": 1} if model == "backbone" else {"dim": 32, "heads": 2, "depth": 1}
     fold = open_bundle("sim_spectra", {"tiles": 8}, progress=False).folds[0]
     torch.manual_seed(0)
     task, schema = Hyperspectral(), fold.training.schema
-    solver = NetworkSolver(task, build(task, model, {"dim": 32, "heads": 2, "depth": 1}, schema), schema)
+    solver = NetworkSolver(task, build(task, model, settings, schema), schema)
     split, side = fold.test, schema["window"]
     for name in ("id", "all"):
         rows = []
