@@ -3,8 +3,12 @@
 All are W + U D Vt with frozen singular vectors and a matrix D [k, k] of which some entries train. A step may build that weight,
 or go through the k coordinates Vt x: of a complete spectrum y = U (diag(s) + D) Vt x needs no W at all. Multiplications decide.
 With n tokens, forward and backward, building takes 3 n o i + 2 o k i, coordinates 2 n k (o + i): a square layer of width w is
-built from n = 2 w tokens on, one of 768 to 3072 never. (Going through the few trained factors beside W x takes fewer
-multiplications than either, but of thin matrices: a step took longer.)
+built from n = 2 w tokens on, one of 768 to 3072 never.
+
+A D of low rank, D = P Q with P [k, w] and Q [w, k], has a third way. As U = W V diag(1/s), the updated weight is
+W (I + V diag(1/s) P Q Vt), a change of the inputs, or (I + U P Q diag(1/s) Ut) W, of the outputs. On the narrower side, of m
+features, this takes 2 n o i + 6 n m w. (Thin factors beside W x, which meet both sides, took longer than coordinates.) What s
+divides loses digits: a weight that loses more than to `LOST` has no such way, nor has what is multiplied in fewer bits.
 """
 
 from __future__ import annotations
@@ -17,10 +21,14 @@ import torch
 from torch import nn
 
 from benchmarks.models.lowrank.spectrum import Pairs
-from benchmarks.models.lowrank.update import Layer, Update, acts_on_patches, applied, lift, project, tokens
+from benchmarks.models.lowrank.update import MOVED, Layer, Update, acts_on_patches, applied, lift, project, tokens
 
 Relu = Literal["full", "diag", "none"]
 Init = Literal["identity", "paper"]
+LOST = 1e-4
+"""Relative error of what is added, by the largest singular value over the smallest: of 32 bits, 800 times as large."""
+SPARED = 100
+"""Entries of a residual matrix's row that take the time of reading and writing once more what thin factors make of tokens."""
 
 
 class SpectralUpdate(Update):
@@ -41,8 +49,8 @@ class SpectralUpdate(Update):
         """U D [o, k]."""
 
     @abstractmethod
-    def mixed(self, layer: Layer, z: torch.Tensor) -> torch.Tensor:
-        """D z for coordinates z that `project` gave."""
+    def mixed(self, layer: Layer, z: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        """(diag(s) + D) z for coordinates z that `project` gave, in as few passes over them as there are."""
 
     def costs(self, n: int) -> dict[str, int]:
         """Multiplications of a step on n tokens, for each way to take it."""
@@ -65,8 +73,8 @@ class SpectralUpdate(Update):
             return None
         z = project(layer, x, self.Vt)
         if self.complete:
-            return lift(layer, scaled(layer, z, self.s) + self.mixed(layer, z), self.U, layer.bias)
-        return applied(layer, weight, x) + lift(layer, self.mixed(layer, z), self.U)
+            return lift(layer, self.mixed(layer, z, self.s), self.U, layer.bias)
+        return applied(layer, weight, x) + lift(layer, self.mixed(layer, z, torch.zeros_like(self.s)), self.U)
 
 
 class SaltUpdate(SpectralUpdate):
@@ -99,6 +107,8 @@ class SaltUpdate(SpectralUpdate):
                 nn.init.normal_(self.Y, std=0.01)
             else:
                 nn.init.kaiming_uniform_(self.X, a=math.sqrt(20))
+        self.by_inputs = self.columns <= self.rows and self.columns == weight.shape[1]
+        self.divides = not weight.is_meta and bool(torch.finfo(weight.dtype).eps * pairs.s[0] < LOST * pairs.s[-1])
 
     @property
     def q(self) -> int:
@@ -135,26 +145,50 @@ class SaltUpdate(SpectralUpdate):
             low = low + rest * self.cut((self.X * self.Y.T).sum(1))
         return torch.cat([top, low], dim=1)
 
-    def mixed(self, layer: Layer, z: torch.Tensor) -> torch.Tensor:
+    def mixed(self, layer: Layer, z: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
         axis = channel_axis(layer)
         first, rest = z.split([self.top, self.q], dim=axis)
-        first = scaled(layer, first, self.diagonal())
+        large, small = s.split([self.top, self.q])
+        first = scaled(layer, first, large + self.diagonal())
         if not self.q:
             return first
-        if self.dense or self.relu == "full":
-            return torch.cat([first, lift(layer, rest, self.residual())], dim=axis)
-        low = lift(layer, lift(layer, rest, self.Y), self.X)
+        if self.dense or self.relu == "full" or self.q <= 2 * len(self.Y) + SPARED:
+            return torch.cat([first, lift(layer, rest, torch.diag(small) + self.residual())], dim=axis)
         if self.relu == "diag":
-            low = low + scaled(layer, rest, self.cut((self.X * self.Y.T).sum(1)))
-        return torch.cat([first, low], dim=axis)
+            small = small + self.cut((self.X * self.Y.T).sum(1))
+        return torch.cat([first, scaled(layer, rest, small) + lift(layer, lift(layer, rest, self.Y), self.X)], dim=axis)
 
     def costs(self, n: int) -> dict[str, int]:
         costs = super().costs(n)
         if self.dense or self.relu == "full":
             costs["coordinates"] += 3 * n * self.q**2
         elif self.q:
-            costs["coordinates"] += 6 * n * self.q * self.X.shape[1]
+            rank, m = len(self.Y), self.columns if self.by_inputs else self.rows
+            costs["coordinates"] += 6 * n * self.q * rank
+            # An accelerator may multiply in fewer bits, and would have to be waited for to learn whether something is cut.
+            if self.divides and self.s.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+                factors = 4 * m * self.q * (rank + MOVED)
+                costs["side"] = 2 * n * self.rows * self.columns + 6 * n * m * (self.top + rank) + factors
         return costs
+
+    def way(self, name: str, layer: Layer, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor | None:
+        if name == "side" and self.relu == "diag" and self.cut((self.X * self.Y.T).sum(1)).any():
+            name = "coordinates"
+        if name != "side":
+            return super().way(name, layer, weight, x)
+        down, up = self.on_one_side()
+        if self.by_inputs:
+            return applied(layer, weight, x + lift(layer, lift(layer, x, down), up))
+        y = project(layer, x, weight.flatten(1))
+        return y + lift(layer, lift(layer, y, down), up, layer.bias)
+
+    def on_one_side(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Factors [w, m] and [m, w] of what is added to inputs, or else to outputs, where nothing is cut."""
+        large, small = self.s.split([self.top, self.q])
+        first, rest = (self.Vt if self.by_inputs else self.U.T).split([self.top, self.q])
+        X, Y = (self.X / small[:, None], self.Y) if self.by_inputs else (self.X, self.Y / small)
+        up = torch.cat([first * (self.diagonal() / large)[:, None], X.T @ rest])
+        return torch.cat([first, Y @ rest]), up.T
 
 
 class TopValuesUpdate(SpectralUpdate):
@@ -171,8 +205,8 @@ class TopValuesUpdate(SpectralUpdate):
     def left(self) -> torch.Tensor:
         return self.U * self.shift
 
-    def mixed(self, layer: Layer, z: torch.Tensor) -> torch.Tensor:
-        return scaled(layer, z, self.shift)
+    def mixed(self, layer: Layer, z: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        return scaled(layer, z, s + self.shift)
 
 
 class BandUpdate(SpectralUpdate):
@@ -198,8 +232,10 @@ class BandUpdate(SpectralUpdate):
     def left(self) -> torch.Tensor:
         return self.U * self.diagonals[0] if len(self.diagonals) == 1 else self.U @ self.core()
 
-    def mixed(self, layer: Layer, z: torch.Tensor) -> torch.Tensor:
-        return scaled(layer, z, self.diagonals[0]) if len(self.diagonals) == 1 else lift(layer, z, self.core())
+    def mixed(self, layer: Layer, z: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        if len(self.diagonals) == 1:
+            return scaled(layer, z, s + self.diagonals[0])
+        return lift(layer, z, torch.diag(s) + self.core())
 
 
 def channel_axis(layer: Layer) -> int:

@@ -100,17 +100,9 @@ class FactoredUpdate(Update):
         return weight + (up @ down).view(weight.shape)
 
     def output(self, layer: Layer, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor | None:
-        """Multiplications of a step decide whether a linear layer goes around its weight; a small rank never rebuilds.
-
-        Those of a convolution, and the numbers that it moves, decide whether it is answered by `factored`, or autograd's
-        gradient of the whole weight costs less: that of few channels does.
-        """
+        """By `factored`, where multiplications of a step and numbers that it moves say that autograd's gradient of the whole
+        weight costs more: not of few channels, nor of little."""
         n, size, ends = tokens(layer, x), self.rows * self.columns, self.rows + self.columns
-        if isinstance(layer, nn.Linear):
-            if 3 * n * self.width * ends > (n + 3 * self.width) * size:
-                return None
-            up, down = self.factors()
-            return applied(layer, weight, x) + lift(layer, project(layer, x, down), up)
         thin, whole = 2 * n * ends * (self.width + MOVED), (n + 2 * self.width) * size
         if not acts_on_patches(layer) or thin + CALL > whole:
             return None

@@ -13,7 +13,7 @@ from torch import nn
 from benchmarks.errors import BenchmarkError
 from benchmarks.methods.salt import SALT
 from benchmarks.methods.ssam import SSAM
-from benchmarks.models.lowrank import spectrum
+from benchmarks.models.lowrank import spectral, spectrum
 from benchmarks.models.lowrank.spectral import BandUpdate, SaltUpdate, SpectralUpdate, TopValuesUpdate
 from benchmarks.models.lowrank.spectrum import singular_pairs
 from benchmarks.models.lowrank.update import LowRankUpdate, acts_on_patches, attach
@@ -27,7 +27,7 @@ LAYERS = {
 
 
 def salted(layer: nn.Module, relu: str, rank: int = RANK, seed: int = 0, std: float = 0.4) -> SaltUpdate:
-    """With all that trains drawn at random, so that some of what a relu sees is negative."""
+    """With all that trains drawn at random, so that some of what a relu sees is negative, of the residual where std is large."""
     layer.requires_grad_(False)
     attach({"": layer}, lambda _, weight: SaltUpdate(weight, singular_pairs(weight), TOP, rank, relu))
     (update,) = layer.parametrizations.weight
@@ -97,15 +97,20 @@ def random_update(kind: str, layer: nn.Module) -> SpectralUpdate:
 @pytest.mark.parametrize(
     "update", ["salt full 0.4", "salt diag 0.4", "salt diag 0.01", "salt none 0.4", "svfit", "svft"]
 )
+@pytest.mark.parametrize("spared", [0, 100])
 @pytest.mark.parametrize("kind", LAYERS)
-def test_all_ways_of_a_step_give_the_same_answers_and_gradients(kind: str, update: str) -> None:
+def test_all_ways_of_a_step_give_the_same_answers_and_gradients(
+    kind: str, update: str, spared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spectral, "SPARED", spared)
     torch.manual_seed(4)
-    layer = LAYERS[kind]()
+    layer = LAYERS[kind]().double()
     made = random_update(update, layer)
     shape = (3, layer.in_features) if isinstance(layer, nn.Linear) else (2, 4, 9, 8)
-    x, original = torch.randn(shape, requires_grad=True), layer.parametrizations.weight.original
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    original = layer.parametrizations.weight.original
     ways = set(made.costs(10))
-    assert ways == {"built", "coordinates"}
+    assert ways == {"built", "coordinates"} | ({"side"} if update[:9] in {"salt diag", "salt none"} else set())
     found = {}
     for way in ways:
         answer = made.way(way, layer, original, x)
@@ -114,11 +119,69 @@ def test_all_ways_of_a_step_give_the_same_answers_and_gradients(kind: str, updat
         found[way] = [answer, *torch.autograd.grad(answer.square().sum(), [x, *made.parameters()])]
     for way in ways - {"built"}:
         for ours, theirs in zip(found[way], found["built"], strict=True):
-            torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=1e-3)
+            torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("std", [0.01, 4.0])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_one_side_is_taken_only_where_nothing_is_cut(kind: str, std: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, real = [], SaltUpdate.on_one_side
+    monkeypatch.setattr(SaltUpdate, "on_one_side", lambda self: taken.append(1) or real(self))
+    torch.manual_seed(4)
+    layer = LAYERS[kind]()
+    update = salted(layer, "diag", std=std)
+    cut = bool(update.cut((update.X @ update.Y).diagonal()).any())
+    x = torch.randn((3, layer.in_features) if isinstance(layer, nn.Linear) else (2, 4, 9, 8))
+    update.way("side", layer, layer.parametrizations.weight.original, x)
+    assert (cut, len(taken)) == ((False, 1) if std == 0.01 else (True, 0))
+
+
+def test_a_weight_is_not_divided_by_singular_values_where_too_many_digits_are_lost() -> None:
+    def ways(weight: torch.Tensor, **options: str) -> set[str]:
+        return set(SaltUpdate(weight, singular_pairs(weight), TOP, RANK, **options).costs(10))
+
+    U, _, Vt = torch.linalg.svd(torch.randn(24, 14, dtype=torch.float64), full_matrices=False)
+    even, steep, lacking = (
+        (U @ torch.diag(torch.linspace(1, last, 14, dtype=torch.float64)) @ Vt).float() for last in (0.01, 1e-4, 0)
+    )
+    assert "side" in ways(even)
+    assert "side" in ways(steep.double())
+    assert not any("side" in ways(weight) for weight in (steep, lacking, torch.zeros(24, 14), even.bfloat16()))
+    assert "side" not in ways(even, relu="full")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert "side" not in ways(even)
+
+
+@pytest.mark.parametrize("shape", [(48, 20), (20, 48)])
+def test_on_one_side_four_digits_are_left_of_what_is_added_to_the_steepest_weight(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    U, _, Vt = torch.linalg.svd(torch.randn(shape, dtype=torch.float64), full_matrices=False)
+    weight = (U @ torch.diag(torch.logspace(0, -2.9, 20, dtype=torch.float64)) @ Vt).float()
+    layer = nn.Linear(*shape[::-1], bias=False)
+    layer.weight = nn.Parameter(weight)
+    update = salted(layer, "none", std=0.02)
+    x = torch.randn(64, shape[1])
+    assert "side" in update.costs(64)
+    added = update.way("side", layer, weight, x) - x @ weight.T
+    expected = x.double() @ (update.left() @ update.Vt).double().T
+    assert (added - expected).norm() < 1e-4 * expected.norm()
+
+
+def test_on_one_side_an_update_that_was_not_trained_answers_bit_by_bit_as_the_base() -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(14, 24)
+    x = torch.randn(5, 14)
+    expected = layer(x)
+    attach({"": layer}, lambda _, weight: SaltUpdate(weight, singular_pairs(weight), TOP, RANK))
+    (update,) = layer.parametrizations.weight
+    assert torch.equal(update.way("side", layer, layer.parametrizations.weight.original, x), expected)
 
 
 def test_the_way_is_chosen_by_the_number_of_tokens() -> None:
-    """A square layer is built from about twice its width on; one of 768 to 3072 never, whatever its residual's rank."""
+    """A square layer is built from about twice its width on; one of 768 to 3072 never, whatever its residual's rank.
+
+    Of few top values and a low rank it is the inputs that are changed, unless there are too few to make factors for.
+    """
     square = SaltUpdate(torch.randn(64, 64), singular_pairs(torch.randn(64, 64)), 60, 2)
     chosen = {n: min(square.costs(n), key=square.costs(n).get) for n in (2, 100, 200, 5000)}
     assert chosen == {2: "coordinates", 100: "coordinates", 200: "built", 5000: "built"}
@@ -126,6 +189,10 @@ def test_the_way_is_chosen_by_the_number_of_tokens() -> None:
         weight = torch.empty(3072, 768, device="meta")
         oblong = SaltUpdate(weight, singular_pairs(weight), top, rank)
         assert all(min(oblong.costs(n), key=oblong.costs(n).get) != "built" for n in (2, 400, 10**5))
+    weight = torch.randn(256, 64)
+    for top, rank, expected in ((4, 2, "side"), (54, 2, "coordinates")):
+        oblong = SaltUpdate(weight, singular_pairs(weight), top, rank)
+        assert [min(oblong.costs(n), key=oblong.costs(n).get) for n in (2, 400)] == ["coordinates", expected]
 
 
 def test_a_value_that_the_relu_holds_at_zero_comes_back_only_where_the_formula_lets_it() -> None:
