@@ -79,16 +79,17 @@ def remarks(rows: Sequence[SweepRow], most: int = 8) -> list[str]:
 
 
 def write_csv(rows: Sequence[SweepRow], path: Path) -> None:
-    """All rows with all that is known of them."""
+    """All rows with all that is known of them; of one without a record, what was typed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fields = [name for name in SweepRow.__struct_fields__ if name not in ("words", "primary")]
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow([*fields, "overrides", "metric", "value", "ci_low", "ci_high"])
         for row in rows:
-            q = row.primary
+            typed, q = _typed(row), row.primary
+            known = [typed.get(name) if (value := getattr(row, name)) is None else value for name in fields]
             figures = [None] * 4 if q is None else [q.metric, q.value, q.ci_low, q.ci_high]
-            writer.writerow([*(getattr(row, name) for name in fields), " ".join(row.words), *figures])
+            writer.writerow([*known, " ".join(row.words), *figures])
 
 
 def _lines(rows: Sequence[SweepRow], keys: Sequence[str]) -> Table:

@@ -147,7 +147,9 @@ def _heads_of_others(text: str, searched: Collection[str]) -> list[str]:
         parts[-1].append(line)
 
     def others(part: Sequence[str]) -> bool:
-        tried = {word.partition("=")[0] for line in part for word in line.split() if re.match(r"[a-z_]+\.[^=]+=.*,", word)}
+        tried = {
+            word.partition("=")[0] for line in part for word in line.split() if re.match(r"[a-z_]+\.[^=]+=.*,", word)
+        }
         return not tried or not tried <= set(searched)
 
     return [line for part in parts if others(part) for line in part]

@@ -66,6 +66,7 @@ def test_a_point_that_fails_ends_no_other_and_is_a_row(
     rows = kept(folder)
     assert [row["status"] for row in rows] == ["ok", "failed", "ok", "skipped", "skipped", "skipped"]
     assert "made for trajectory" in rows[3]["reason"]
+    assert [(row["method"], row["seed"]) for row in rows[2:4]] == [("none", "2"), ("stay", "0")]
     store = Store(folder / "results")
     assert [store.get(row["run_id"]).seed for row in rows if row["run_id"]] == [0, 1, 2]
     found = store.get(rows[0]["run_id"]).primary
