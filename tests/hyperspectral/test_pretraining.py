@@ -76,7 +76,7 @@ def bench(folder: Path, task: Task | None = None, model: str = "less_vit", proto
     }
     trainer = {"progress": False, "accelerator": "cpu", "max_epochs": 1, "batch_size": 8, "optimizer": "adamw"}
     spec = SimpleNamespace(
-        seed=0, protocol=protocol, kind="train", model=model, method="hyper_mae", own_weights=None,
+        seed=0, protocol=protocol, kind="train", model=model, method="hyper_mae", own_weights=None, checkpoint=None,
         config={"finetune": dataclasses.asdict(Finetune()), "trainer": plain | trainer, "weights": None, "shots": None},
         settings=lambda group: {},
     )  # fmt: skip
