@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
 
 from benchmarks.methods.closed_form import ClosedForm
 
@@ -13,3 +15,5 @@ class BM4D(ClosedForm):
     """Blocks of the volume, matched and filtered together, at the known or estimated level of the noise."""
 
     network: ClassVar[str] = "bm4d"
+    search: Annotated[int, Meta(ge=1)] = 7
+    stages: Annotated[int, Meta(ge=1, le=2)] = 2

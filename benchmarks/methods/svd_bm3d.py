@@ -16,3 +16,5 @@ class SVDBM3D(ClosedForm):
 
     network: ClassVar[str] = "svd_bm3d"
     rank: Annotated[int, Meta(ge=1)] = 3
+    search: Annotated[int, Meta(ge=1)] = 39
+    stages: Annotated[int, Meta(ge=1, le=2)] = 2

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.errors import BenchmarkError
+from benchmarks.models.hsi_restoration.block_matching import block_matching
 from benchmarks.models.hsi_restoration.fill import filled
 from benchmarks.models.hsi_restoration.observation import Observation, Restoration
 from benchmarks.models.hsi_restoration.subspace import principal
@@ -67,70 +66,40 @@ class SVDTV(SVDTruncate):
 
 
 class SVDBM3D(SVDTruncate):
-    """BM3D on the images of the subspace, told the deviation of the noise (the idea of FastHyDe)."""
+    """BM3D on the images of the subspace, told the deviation of the noise (the idea of FastHyDe).
+
+    `search` is the side in pixels of the window in which blocks are matched, `stages` see `block_matching`.
+    """
 
     counted = False
 
-    def __init__(self, rank: int = 3) -> None:
+    def __init__(self, rank: int = 3, search: int = 39, stages: int = 2) -> None:
         super().__init__(rank)
-        bm3d_of()
+        self.denoise = block_matching("bm3d", search, stages)
 
     def eigenimages(self, images: Tensor, observation: Observation) -> Tensor:
         deviation = observation.noise
         if deviation <= 0:
             return images
-        denoise = bm3d_of()
-        made = [torch.from_numpy(denoise(image.double().cpu().numpy(), deviation)) for image in images]
+        made = [torch.from_numpy(self.denoise(image.double().cpu().numpy(), deviation)) for image in images]
         return torch.stack(made).to(images)
 
 
 class BM4D(Restorer):
-    """BM4D on the whole cube as a volume, told the deviation of the noise (Maggioni et al., IEEE TIP 22, 2013)."""
+    """BM4D on the whole cube as a volume, told the deviation of the noise (Maggioni et al., IEEE TIP 22, 2013).
+
+    `search` is how many voxels away blocks are matched, in every direction, `stages` see `block_matching`.
+    """
 
     counted = False
 
-    def __init__(self) -> None:
+    def __init__(self, search: int = 7, stages: int = 2) -> None:
         super().__init__()
-        bm4d_of()
+        self.denoise = block_matching("bm4d", (search,) * 3, stages)
 
     def one(self, observation: Observation) -> Restoration:
         cube, deviation = filled(observation), observation.noise
         if deviation > 0:
             volume = cube.movedim(0, -1).double().cpu().numpy()
-            cube = torch.from_numpy(bm4d_of()(volume, deviation)).movedim(-1, 0).to(cube)
+            cube = torch.from_numpy(self.denoise(volume, deviation)).movedim(-1, 0).to(cube)
         return Restoration(cube.clamp(0, 1))
-
-
-Denoiser = Callable[[Any, float], Any]
-"""Of an array and the deviation of its noise."""
-
-
-def bm3d_of() -> Denoiser:
-    """The package's function of an image [h, w], on one thread, so that equal images have equal answers; raises BenchmarkError
-    where it is not installed."""
-    try:
-        from bm3d import BM3DProfile, bm3d
-    except ImportError as error:
-        raise lacking("bm3d", error) from error
-    profile = BM3DProfile()
-    profile.num_threads = 1
-    return lambda image, deviation: bm3d(image, deviation, profile=profile)
-
-
-def bm4d_of() -> Denoiser:
-    """The same of a volume [h, w, c]."""
-    try:
-        from bm4d import BM4DProfile, bm4d
-    except ImportError as error:
-        raise lacking("bm4d", error) from error
-    profile = BM4DProfile()
-    profile.num_threads = 1
-    return lambda volume, deviation: bm4d(volume, deviation, profile=profile)
-
-
-def lacking(package: str, error: ImportError) -> BenchmarkError:
-    """What is said where a package for non-commercial use is not installed."""
-    return BenchmarkError(
-        f"{package.upper()} needs the package {package}, for non-commercial use ({error}). "
-        f"Type: pip install 'lowrank-benchmarks[{package}]'"
-    )

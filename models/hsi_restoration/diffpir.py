@@ -56,10 +56,7 @@ class DiffPIR(ReducedSampler):
             self.prior, terms, seen, [max(each.noise, LEAST_NOISE) for each in observations], self.shares,
             lambda: self.draw(generator, observations), self.weight, self.zeta,
         )  # fmt: skip
-        return [
-            Restoration(torch.einsum("ck,khw->chw", E, image).clamp(0, 1), E, bands, image)
-            for image, (E, bands) in zip(reduced, spectra, strict=True)
-        ]
+        return self.composed(reduced, spectra)
 
 
 def alternate(

@@ -47,10 +47,7 @@ class DPS(ReducedSampler):
         height, width = observations[0].shape[1:]
         step = self.zeta * (height * width / REFERENCE) ** 0.5
         reduced = descend(self.prior, guidances, self.shares, lambda: self.draw(generator, observations), step)
-        return [
-            Restoration(torch.einsum("ck,khw->chw", E, image).clamp(0, 1), E, bands, image)
-            for image, (E, bands) in zip(reduced, spectra, strict=True)
-        ]
+        return self.composed(reduced, spectra)
 
 
 def descend(

@@ -54,6 +54,14 @@ class ReducedSampler(nn.Module, ABC):
         E, bands = coefficients(spanning(observation), RANK, self.bands, inner=observation.inner)
         return E, tuple(bands)
 
+    @staticmethod
+    def composed(reduced: Tensor, spectra: Sequence[tuple[Tensor, tuple[int, ...]]]) -> list[Restoration]:
+        """The cubes E A of reduced images [n, 3, h, w], with what they are made of."""
+        return [
+            Restoration(torch.einsum("ck,khw->chw", E, image).clamp(0, 1), E, bands, image)
+            for image, (E, bands) in zip(reduced, spectra, strict=True)
+        ]
+
     def generator(self) -> torch.Generator:
         """The noise of one call of `alike`, the same on every device."""
         return torch.Generator().manual_seed(self.seed)
