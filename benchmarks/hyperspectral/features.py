@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from benchmarks.datasets.bundle import Split
 from benchmarks.hyperspectral.scenes import colours
 from benchmarks.models.sparse_object.lowrankness import of_singular_values
 from benchmarks.solver import NetworkSolver
+
+if TYPE_CHECKING:
+    from benchmarks.hyperspectral.task import Hyperspectral
 
 WIDE, HIGH = 620, 260
 """Pixels of the diagram."""
@@ -61,14 +64,14 @@ def singular_values(solver: NetworkSolver, split: Split, condition: str, at_once
 
 def _windows(solver: NetworkSolver, split: Split, condition: str, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Cubes [n, c, window, window] of a condition and their wavelengths [c]; what is left over at the edges is left out."""
-    side = int(solver.schema["window"])
+    task, side = cast("Hyperspectral", solver.task), int(solver.schema["window"])
     rows = np.flatnonzero(np.asarray(split.conditions) == condition)
     bands = torch.from_numpy(split.columns["bands"][rows[0]])
     given = bands.isfinite()
     for start in range(0, len(rows), at_once):
         cube = torch.from_numpy(split.columns["cube"][rows[start : start + at_once]])[:, given]
         parts = cube.unfold(2, side, side).unfold(3, side, side).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
-        yield parts.to(solver.device), bands[given].to(solver.device)
+        yield task.seen(parts.to(solver.device)), bands[given].to(solver.device)
 
 
 def draw_features(path: Path, solver: NetworkSolver, split: Split) -> dict[str, FeatureRank]:

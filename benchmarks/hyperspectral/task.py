@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from benchmarks.datasets.bundle import Fold, Split
-from benchmarks.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError, unknown
 from benchmarks.hyperspectral.metrics import IGNORED, METRICS, UNIT
 from benchmarks.hyperspectral.mosaic import mosaic
 from benchmarks.models.hyperspectral.build import build
+from benchmarks.models.hyperspectral.spectra import SHOWN, standard_normal_variate
 from benchmarks.segmentation.crops import flipped
 from benchmarks.solver import Solver
 from benchmarks.task import Batch, Outputs, Task
@@ -40,21 +41,35 @@ class Hyperspectral(Task):
     `bands` [n, c] are wavelengths in nanometres, NaN behind the last band of a sample, so that a batch may hold several
     layouts. With `flips`, training windows are mirrored in both directions and transposed at random; with `keep` below 1 every
     step sees that share of the bands, drawn anew. The loss is the cross entropy of the pixels that count. Larger images are
-    answered by windows that share a part of `overlap` with the next one; logits are averaged where they do.
+    answered by windows that share a part of `overlap` with the next one; logits are averaged where they do. Everything that
+    learns or answers is given what `seen` makes of a cube: with `spectra` "snv", the shape of every spectrum alone.
     """
 
     metrics = METRICS
     unit = UNIT
     target_names = ("label", "classes")
 
-    def __init__(self, flips: bool = True, keep: float = 1.0, overlap: float = 0.25) -> None:
+    def __init__(
+        self, flips: bool = True, keep: float = 1.0, overlap: float = 0.25, spectra: str = "standardised"
+    ) -> None:
         super().__init__()
+        if spectra not in SHOWN:
+            raise unknown("task.spectra", spectra, SHOWN)
         if not (0 <= overlap < 1 and 0 < keep <= 1):
             raise BenchmarkError(
                 f"task.overlap={overlap} task.keep={keep} is not valid: the first is a share from 0 to less than 1, the "
                 "second one from more than 0 to 1. Type task.overlap=0.25 task.keep=1.0."
             )
-        self.flips, self.keep, self.overlap = flips, keep, overlap
+        self.flips, self.keep, self.overlap, self.spectra = flips, keep, overlap, spectra
+
+    def seen(self, cube: Tensor) -> Tensor:
+        """What is shown of cubes [n, c, h, w] of all bands that there are; raises BenchmarkError for one band without a shape."""
+        if self.spectra == "standardised":
+            return cube
+        try:
+            return standard_normal_variate(cube)
+        except ValueError as error:
+            raise BenchmarkError(f"task.spectra={self.spectra}: {error}. Type task.spectra=standardised.") from error
 
     def network(self, model: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> nn.Module:
         facts = {
@@ -66,8 +81,8 @@ class Hyperspectral(Task):
         }
         typed = {key: value for key, value in settings.items() if value is not None or key not in facts}
         network = build(model, **{**facts, **typed})
-        seen = cast(Segmenter, network)
-        seen.window, seen.trained = schema["window"], schema["trained"]
+        segmenter = cast(Segmenter, network)
+        segmenter.window, segmenter.trained = schema["window"], schema["trained"]
         return network
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
@@ -79,19 +94,20 @@ class Hyperspectral(Task):
         if self.keep < 1:
             count = max(1, round(self.keep * len(given)))
             given = given[torch.randperm(len(given), device=given.device)[:count].sort().values]
-        logits = network(cube[:, given], bands[given])
+        logits = network(self.seen(cube[:, given]), bands[given])
         return cross_entropy(logits.float(), label[:, 0].long(), ignore_index=IGNORED)
 
     def predict(self, network: nn.Module, batch: Batch) -> Outputs:
-        seen = cast(Segmenter, network)
+        segmenter = cast(Segmenter, network)
         cube = batch["cube"]
         if "bands" not in batch:  # windows of the bands of training, as an exported network takes them
-            return {"prediction": seen(cube, torch.tensor(seen.trained, device=cube.device)).argmax(1).to(torch.uint8)}
+            trained = torch.tensor(segmenter.trained, device=cube.device)
+            return {"prediction": segmenter(self.seen(cube), trained).argmax(1).to(torch.uint8)}
         answer = torch.zeros(len(cube), *cube.shape[2:], dtype=torch.uint8, device=cube.device)
         layouts, which = batch["bands"].nan_to_num(-1.0).unique(dim=0, return_inverse=True)
         for number, bands in enumerate(layouts):
             rows, given = (which == number).nonzero()[:, 0], bands > 0
-            logits = mosaic(seen, cube[rows][:, given], bands[given], self.overlap)
+            logits = mosaic(segmenter, self.seen(cube[rows][:, given]), bands[given], self.overlap)
             answer[rows] = logits.argmax(1).to(torch.uint8)
         return {"prediction": answer}
 

@@ -6,14 +6,17 @@ what it gains over `none` is gained from their pixels, and its cost is on the re
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from functools import partial
+from typing import Annotated, cast
 
 import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.hyperspectral.task import Hyperspectral
 from benchmarks.method import Objective, Train, Workbench
 from benchmarks.models.hyperspectral.hyper_mae import HyperMAE
 from benchmarks.models.hyperspectral.less_encoder import Encoder
@@ -78,18 +81,22 @@ class Pretrained(Train):
         if self.epochs != 0:
             asked = {"max_epochs": self.epochs, "learning_rate": self.learning_rate}
             plan = {key: value for key, value in asked.items() if value is not None}
-            bench.fit(self.masked(network, bench), "pretrain", Objective(reconstruction, plan))
+            bench.fit(
+                self.masked(network, bench),
+                "pretrain",
+                Objective(partial(reconstruction, seen=cast(Hyperspectral, bench.task).seen), plan),
+            )
         bench.fit(network)
         return NetworkSolver(bench.task, network, bench.data.schema)
 
 
-def reconstruction(network: nn.Module, batch: Batch) -> Tensor:
-    """The loss of a HyperMAE on a batch of cubes, labels unseen; of several band layouts the mean over samples."""
+def reconstruction(network: nn.Module, batch: Batch, seen: Callable[[Tensor], Tensor]) -> Tensor:
+    """The loss of a HyperMAE on what is `seen` of a batch of cubes, labels not; of several layouts the mean over samples."""
     assert isinstance(network, HyperMAE)
     layouts, which = batch["bands"].nan_to_num(-1.0).unique(dim=0, return_inverse=True)
     losses = []
     for number, bands in enumerate(layouts):
         given, rows = bands > 0, which == number
-        found = network(batch["cube"][rows][:, given], bands[given])
+        found = network(seen(batch["cube"][rows][:, given]), bands[given])
         losses.append(network.loss(found) * rows.sum() / len(rows))
     return torch.stack(losses).sum()

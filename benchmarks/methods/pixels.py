@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
+import torch
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.hyperspectral.task import Hyperspectral
 from benchmarks.method import Workbench
 
 UNLABELLED = 255
@@ -13,17 +17,18 @@ AT_ONCE = 64
 
 
 def labelled_spectra(bench: Workbench) -> tuple[np.ndarray, np.ndarray]:
-    """Spectra float64 [n, c] of labelled training pixels in order of wavelength, and their classes [n].
+    """Spectra float64 [n, c] of labelled training pixels as the task shows them, in order of wavelength, and their classes [n].
 
     Windows of training overlap; a pixel that several show is there once. Raises BenchmarkError where there is one class.
     """
-    columns = bench.data.train.columns
+    task, columns = cast(Hyperspectral, bench.task), bench.data.train.columns
     label = np.asarray(columns["label"])
     parts = []
     for start in range(0, len(label), AT_ONCE):
         rows = slice(start, start + AT_ONCE)
         counts = label[rows] != UNLABELLED
-        values = np.moveaxis(columns["cube"][rows], 1, -1)[counts]
+        shown = task.seen(torch.from_numpy(columns["cube"][rows])).numpy()
+        values = np.moveaxis(shown, 1, -1)[counts]
         parts.append(np.concatenate((values, label[rows][counts][:, None]), 1))
     # Equal spectra of one class are one pixel in several windows: sensors of 12 bits or more hardly repeat one.
     both = np.unique(np.concatenate(parts), axis=0).astype(np.float64)
