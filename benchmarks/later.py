@@ -21,6 +21,7 @@ LATER: dict[str, Any] = {
     "task.positives": 0.5,
     "task.deep_supervision": 0.0,
     "task.lowrank_penalty": 0.0,
+    "task.spectra": "standardised",
     "model.checkpoint": False,
     "data.colour": False,
     "data.shrink": 1,
@@ -33,5 +34,8 @@ LATER: dict[str, Any] = {
     "method.latency": None,
     "method.latency_batch": 256,
     "method.start_noise": 1.0,
+    "method.search": 39,
+    "method.reach": 7,
+    "method.stages": 2,
 }
 """Each key with the value that runs were made with before it was there: at it the key is left out of a run's hash."""

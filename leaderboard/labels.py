@@ -83,8 +83,9 @@ def labels(records: Sequence[Record], hidden: frozenset[str] = frozenset()) -> l
 
 
 def _fill_in(rivals: Sequence[dict[str, Any]]) -> None:
-    """Gives older rows the settings of their method or model that came later, at the value that they were made with."""
-    later = {name for settings in rivals for name in settings if name in LATER and _is_own(name)}
+    """Gives older rows the settings of their task, method or model that came later, at the value that they were made with."""
+    own = ("task.", "method.", "model.")
+    later = {name for settings in rivals for name in settings if name in LATER and name.startswith(own)}
     for settings in rivals:
         for name in later - settings.keys():
             settings[name] = LATER[name]

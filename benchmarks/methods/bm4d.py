@@ -15,5 +15,5 @@ class BM4D(ClosedForm):
     """Blocks of the volume, matched and filtered together, at the known or estimated level of the noise."""
 
     network: ClassVar[str] = "bm4d"
-    search: Annotated[int, Meta(ge=1)] = 7
+    reach: Annotated[int, Meta(ge=1)] = 7
     stages: Annotated[int, Meta(ge=1, le=2)] = 2

@@ -88,14 +88,14 @@ class SVDBM3D(SVDTruncate):
 class BM4D(Restorer):
     """BM4D on the whole cube as a volume, told the deviation of the noise (Maggioni et al., IEEE TIP 22, 2013).
 
-    `search` is how many voxels away blocks are matched, in every direction, `stages` see `block_matching`.
+    `reach` is how many voxels away blocks are matched, in every direction, `stages` see `block_matching`.
     """
 
     counted = False
 
-    def __init__(self, search: int = 7, stages: int = 2) -> None:
+    def __init__(self, reach: int = 7, stages: int = 2) -> None:
         super().__init__()
-        self.denoise = block_matching("bm4d", (search,) * 3, stages)
+        self.denoise = block_matching("bm4d", (reach,) * 3, stages)
 
     def one(self, observation: Observation) -> Restoration:
         cube, deviation = filled(observation), observation.noise
