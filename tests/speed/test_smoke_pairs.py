@@ -64,9 +64,10 @@ def test_a_smoke_pair_costs_less_than_three_seconds(task, method, store, seconds
     assert least < LIMIT
 
 
-def test_fifty_pairs_take_less_than_five_minutes(seconds) -> None:
+def test_fifty_pairs_take_less_than_five_minutes(seconds, benchmark) -> None:
     if len(seconds) < len(PAIRS):
         pytest.skip("not all pairs were run")
+    benchmark.pedantic(lambda: None)
     slowest = sorted(seconds.values(), reverse=True)[:50]
     print(f"{len(seconds)} pairs in {sum(seconds.values()):.0f} s, the slowest fifty in {sum(slowest):.0f} s")
     assert sum(slowest) < FIFTY
