@@ -83,9 +83,8 @@ def labels(records: Sequence[Record], hidden: frozenset[str] = frozenset()) -> l
 
 
 def _fill_in(rivals: Sequence[dict[str, Any]]) -> None:
-    """Gives older rows the settings of their task, method or model that came later, at the value that they were made with."""
-    own = ("task.", "method.", "model.")
-    later = {name for settings in rivals for name in settings if name in LATER and name.startswith(own)}
+    """Gives older rows the settings of their method or model that came later, at the value that they were made with."""
+    later = {name for settings in rivals for name in settings if name in LATER and _is_own(name)}
     for settings in rivals:
         for name in later - settings.keys():
             settings[name] = LATER[name]
@@ -94,14 +93,20 @@ def _fill_in(rivals: Sequence[dict[str, Any]]) -> None:
 def _differing(rivals: Sequence[Mapping[str, Any]]) -> tuple[list[str], frozenset[str], frozenset[str]]:
     """Names of settings, sorted, that differ among all rivals; and among those with a budget, and without one.
 
-    A shared setting tells no rows apart that were made before it was there.
+    A shared setting tells no rows apart that were made before it was there; one of the task, by which they stand for the value
+    that they were made with, tells others from them.
     """
     with_budget = [settings for settings in rivals if settings.get(BUDGET) is not None]
     without = [settings for settings in rivals if settings.get(BUDGET) is None]
     names = sorted({name for settings in rivals for name in settings})
 
+    def values(among: Sequence[Mapping[str, Any]], name: str) -> Iterable[Any]:
+        before = LATER[name] if name in LATER and name.startswith("task.") else None
+        everywhere = before is not None or _is_own(name)
+        return (each.get(name, before) for each in among if name in each or everywhere)
+
     def differ(among: Sequence[Mapping[str, Any]]) -> list[str]:
-        return [name for name in names if _has_two(each.get(name) for each in among if name in each or _is_own(name))]
+        return [name for name in names if _has_two(values(among, name))]
 
     return differ(rivals), frozenset(differ(with_budget)), frozenset(differ(without))
 

@@ -68,6 +68,7 @@ def test_a_shared_setting_tells_no_rows_apart_that_were_made_before_it_was_there
     assert names(*rows) == ["none weights=a", "none weights=a", "none weights=b"]
     rows[1].config["task"]["crop"] = 96
     assert names(*rows)[:2] == ["none weights=a", "none task.crop=96 weights=a"]
+    assert names(*rows[:2]) == ["none", "none task.crop=96"]
 
 
 def test_a_setting_that_came_later_tells_no_rows_apart_at_the_value_that_older_ones_were_made_with():

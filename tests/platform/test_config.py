@@ -132,7 +132,7 @@ def test_a_method_may_say_what_is_enough_of_it_for_a_smoke_run() -> None:
     assert steps == [100, 8]
     assert RunSpec.of([*words, "scale=smoke", "method.steps=50"]).config["method"]["steps"] == 50
     of_a_base = RunSpec.of(["experiment=restoration_shots", "method=colora", "scale=smoke"]).config["method"]
-    assert (of_a_base["name"], of_a_base["probe_steps"]) == ("colora", 4)
+    assert (of_a_base["name"], of_a_base["probe_steps"]) == ("colora", 2)
 
 
 def test_a_typed_choice_wins_over_the_default_of_task_and_scale() -> None:
