@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from benchmarks.solver import NetworkSolver
 from benchmarks.spec import RunSpec
 from benchmarks.task import Task
 from benchmarks.workbench import Bench
+from pairs import PAIRS
 
 SHARED = (
     "scale=smoke", "trainer.max_epochs=1", "finetune.max_epochs=1", "trainer.progress=false", "trainer.accelerator=cpu",
@@ -76,14 +76,6 @@ SPEND, SHARES = ("colora", "iss_delta"), {"hyperspectral": 0.85}
 """Methods that spend a share of the parameters, here half of them: vectors and heads of tiny networks have more than 0.07."""
 QUICK = {"colora": ("method.probe_steps=3", "method.images=2", "method.points=2")}
 
-PACKAGES = {"svd_bm3d": "bm3d", "bm4d": "bm4d"}
-"""What a method needs of an extra: without it there is nothing to check."""
-PAIRS = [
-    (task, method)
-    for task in registry.entries("task")
-    for method in registry.methods_for(task)
-    if method not in PACKAGES or find_spec(PACKAGES[method])
-]
 DRAWS_NOTHING = frozenset(
     {"stay", "constant_velocity", "kalman", "tophat", "max_median", "pcp", "ipi", "all_foreground", "all_background"}
     | {"majority", "spectral_logistic", "noisy", "svd_truncate", "svd_tv", "svd_bm3d", "bm4d", "degraded"}

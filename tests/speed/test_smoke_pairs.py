@@ -8,25 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 
 import pytest
 import torch
 
-from benchmarks import registry
 from benchmarks.__main__ import main
+from pairs import PAIRS
 
 LIMIT = 3.0
 """Seconds of a pair."""
 FIFTY = 300.0
 """Seconds of any fifty pairs, imports and bases included."""
-PACKAGES = {"svd_bm3d": "bm3d", "bm4d": "bm4d"}
-PAIRS = [
-    (task, method)
-    for task in registry.entries("task")
-    for method in registry.methods_for(task)
-    if method not in PACKAGES or find_spec(PACKAGES[method])
-]
 
 
 @pytest.fixture(scope="module", autouse=True)
