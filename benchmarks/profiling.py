@@ -38,7 +38,7 @@ PATIENCE, FEWEST = 15.0, 3
 SHARE = 0.3
 """Of these seconds, for a second form of the same network."""
 BRIEF = 0.02
-"""Of these seconds and of the fewest calls, where only something is to be timed (`profile=brief`)."""
+"""Of these seconds and of the fewest calls, where only something is to be timed (`profile=brief`), without a warm-up."""
 ROUNDS = 7
 """Blocks of a measurement: as few as a rank test over blocks can do with."""
 SESSION = uuid.uuid4().hex[:12]
@@ -115,7 +115,9 @@ class Timer:
         self.begun: list[float] = []
 
     def warm_up(self) -> None:
-        """Calls that are not timed."""
+        """Calls that are not timed; none where timing is brief, since what is timed has just answered."""
+        if self.share <= BRIEF:
+            return
         for batch in self._for_seconds(self.share * WARM_UP_SECONDS, self._of(10), MAX_CALLS, PATIENCE):
             self.solver.predict(batch)
 

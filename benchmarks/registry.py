@@ -16,9 +16,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from benchmarks import conf
+from benchmarks import conf, yaml_file
 from benchmarks.errors import BenchmarkError, unknown
 from benchmarks.plugins import place, plugins
 
@@ -178,4 +176,4 @@ def _beside(point: EntryPoint) -> Path:
 
 @cache
 def _read_yaml(path: Path) -> Any:
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return yaml_file.read(path)

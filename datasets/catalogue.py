@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks import yaml_file
 from benchmarks.errors import BenchmarkError, unknown
 from benchmarks.plugins import place, plugins
 
@@ -38,7 +39,7 @@ def read_card(card_id: str) -> dict[str, Any]:
         raise unknown("data set", card_id, known, remedy="`python -m benchmarks data list` describes them.")
     path = known[card_id]
     try:
-        card = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        card = yaml_file.read(path)
     except (yaml.YAMLError, ValueError) as error:  # no UTF-8, or a date that is none, as 2026-99-99
         raise BenchmarkError(f"The card {path} cannot be used: {error}.") from error
     if not isinstance(card, dict) or card.get("id") != card_id:

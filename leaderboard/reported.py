@@ -68,8 +68,10 @@ def reported_rows(task: str | None = None, dataset: str | None = None, folder: P
 def _read(path: Path) -> list[Reported]:
     import yaml
 
+    from benchmarks import yaml_file
+
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml_file.read(path)
         return [figure for group in content["figures"] for figure in _figures(content, group)]
     except (yaml.YAMLError, msgspec.ValidationError, ValueError, KeyError, TypeError) as error:
         raise BenchmarkError(f"The reported figures in {path} cannot be used: {error}.") from error

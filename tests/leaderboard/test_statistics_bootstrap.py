@@ -48,6 +48,22 @@ def test_order_and_type_of_the_units_do_not_change_the_draws():
         np.testing.assert_array_equal(first.sample_weights(b)[order], second.sample_weights(b))
 
 
+def test_resamples_that_drew_alike_share_one_computation_and_the_values_stay():
+    values = np.arange(8.0) ** 2
+    units = np.repeat(np.arange(4), 2)
+    asked: list[np.ndarray] = []
+
+    def statistic(weights: np.ndarray | None) -> float:
+        asked.append(weights)
+        return float(np.average(values, weights=weights))
+
+    resampler = Resampler(units, resamples=400)
+    replicates = resampler.replicates(statistic)
+    drawn = np.array(list(resampler))
+    np.testing.assert_array_equal(replicates, [np.average(values, weights=weights) for weights in drawn])
+    assert len(asked) == len(np.unique(drawn, axis=0)) <= 35
+
+
 def test_runs_with_differently_ordered_samples_give_an_exact_paired_bootstrap():
     rng = np.random.default_rng(0)
     units, a, b = rng.integers(0, 30, 200), rng.normal(size=200), rng.normal(size=200)

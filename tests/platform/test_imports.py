@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("benchmarks", "datasets", "leaderboard", "models")
-LEAVES = ("benchmarks.errors", "benchmarks.later", "benchmarks.metric", "benchmarks.plugins")
+LEAVES = ("benchmarks.errors", "benchmarks.later", "benchmarks.metric", "benchmarks.plugins", "benchmarks.yaml_file")
 """Modules that import nothing of ours but each other, and that every package may import."""
 
 MAY_IMPORT = {
