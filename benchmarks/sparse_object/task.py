@@ -15,6 +15,7 @@ from benchmarks.datasets.bundle import Fold, Split
 from benchmarks.errors import BenchmarkError
 from benchmarks.models.padding import padded
 from benchmarks.models.sparse_object.build import NETWORKS, build
+from benchmarks.models.sparse_object.contrast import channels_last
 from benchmarks.models.sparse_object.fused import fuse
 from benchmarks.segmentation.crops import flipped, squares
 from benchmarks.segmentation.pixels import THRESHOLD
@@ -88,7 +89,7 @@ class SparseObject(Task):
         seen.centre, seen.spread, seen.crop = scale["centre"], scale["spread"], self.crop or schema["crop"]
         seen.multiple = scale.get("multiple", 1)
         # Convolutions of few channels are nearly twice as fast on a CPU where the channels of a pixel lie side by side.
-        return network.to(memory_format=torch.channels_last)
+        return channels_last(network)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """One less the soft IoU of each image, averaged, and what else the settings weigh."""

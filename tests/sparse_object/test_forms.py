@@ -22,7 +22,7 @@ from benchmarks.models.lowrank.surgery import blueprint, conv_units, replace_mod
 from benchmarks.models.lowrank.svd import svd_conv
 from benchmarks.models.sparse_object import fused
 from benchmarks.models.sparse_object.build import build
-from benchmarks.models.sparse_object.contrast import Contrast
+from benchmarks.models.sparse_object.contrast import Contrast, channels_last
 from benchmarks.models.sparse_object.fused import FusedConvLSTM, WideConv, fourier_is_sooner, fuse
 from benchmarks.models.sparse_object.published import load_published
 from benchmarks.models.sparse_object.rpcanet import RPCANet
@@ -98,6 +98,25 @@ def test_fourier_contrast_is_the_direct_one_to_single_precision() -> None:
     direct, fourier = (network_of("memory", dcpm=dcpm) for dcpm in ("direct", "fft"))
     fourier.load_state_dict(direct.state_dict())
     assert_same(fourier, direct, images())
+
+
+@pytest.mark.parametrize("form", [{"dcpm": "direct"}, {"dcpm": "lowrank", "dcpm_rank": 2}])
+def test_wide_kernels_alone_keep_channels_first_and_the_answers_stay(form: dict[str, object]) -> None:
+    plain = network_of("memory", **form)
+    network = channels_last(copy.deepcopy(plain)).train()
+    seen: list[torch.Tensor] = []
+    contrasts = [module for module in network.modules() if isinstance(module, Contrast)]
+    for contrast in contrasts:
+        contrast.conv.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    objects, image = network(images(34, 30).to(memory_format=torch.channels_last))
+    (objects.square().mean() + image.square().mean()).backward()
+    wide = [weight for contrast in contrasts for weight in contrast.conv.parameters() if weight.shape[-1] == 17]
+    assert len(wide) == len(seen) == SMALL["stages"]
+    assert all(tensor.is_contiguous() and tensor.shape[1] > 1 for tensor in (*seen, *wide))
+    assert all(weight.grad.abs().max() > 0 for weight in wide)
+    convs = [weight for weight in network.parameters() if weight.ndim == 4 and weight.shape[-1] == 3]
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in convs)
+    assert_same(channels_last(copy.deepcopy(plain)), plain, images(34, 30))
 
 
 def test_a_spectrum_is_kept_until_the_weight_changes() -> None:
