@@ -20,6 +20,17 @@ def device_of(accelerator: str) -> torch.device:
     return torch.device("cpu")
 
 
+def device_random() -> torch.Tensor | None:
+    """The state of the generator that draws on the CUDA device in use; None where none is."""
+    return torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
+
+
+def resume_device_random(state: torch.Tensor | None) -> None:
+    """Lets that generator draw on from a state; None, as a training on the CPU leaves it, changes nothing."""
+    if state is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state)
+
+
 def settle(plan: Mapping[str, Any]) -> None:
     """Sets what a run asks of its process before anything is computed; `plan` holds the keys of settings.Trainer."""
     keep_freed_memory()

@@ -39,6 +39,8 @@ SHARE = 0.3
 """Of these seconds, for a second form of the same network."""
 BRIEF = 0.02
 """Of these seconds and of the fewest calls, where only something is to be timed (`profile=brief`), without a warm-up."""
+PROBE_SECONDS = 300.0
+"""After so long no answer of a fresh process is waited for: its memory is not known then, and the run is none the worse."""
 ROUNDS = 7
 """Blocks of a measurement: as few as a rank test over blocks can do with."""
 SESSION = uuid.uuid4().hex[:12]
@@ -243,8 +245,10 @@ def peak_memory(task: Task, folder: Path, batch_size: int, split: Split) -> Memo
     np.savez(probe, **batch)
     command = [sys.executable, "-m", "benchmarks.memory_probe", str(folder), str(probe)]
     try:
-        done = subprocess.run(command, input=pickle.dumps(task), capture_output=True, timeout=300)
+        done = subprocess.run(command, input=pickle.dumps(task), capture_output=True, timeout=PROBE_SECONDS)
         answer: Mapping[str, int] = json.loads(done.stdout) if done.returncode == 0 else {}
+    except subprocess.TimeoutExpired:
+        return None
     finally:
         probe.unlink()
     if not answer:

@@ -122,6 +122,8 @@ class RunSpec:
             "scale": self.scale,
             "protocol": self.protocol,
         }
+        if self._hidden_base is not None:
+            parts["base"] = self._hidden_base
         return {name: _as_before(name, part) for name, part in parts.items() if part is not None}
 
     @property
@@ -221,13 +223,27 @@ class RunSpec:
         base = self.base()
         return sorted({base.data_fingerprint, base.base().data_fingerprint} - {self.data_fingerprint})
 
+    @cached_property
+    def _hidden_base(self) -> str | None:
+        """The configuration of its base, where that has what this run's own does not show: searched values, or a later version
+        of its method.
+
+        Where it has not, it follows from what this run says, and older runs keep their hashes.
+        """
+        base = self.base() if self.uses_network else self
+        if all(base.config[name] == part for name, part in self.config.items() if name not in WHERE_KEYS):
+            return None
+        shown = not base.trains or (base.config["tuned"] is None and base.config["method"]["version"] == 1)
+        return base._hidden_base if shown else base.config_hash
+
     @property
     def uses_network(self) -> bool:
         """Whether the method acts on a network at all."""
         return bool(registry.entry("method", self.method).header("requires"))
 
     def derive(self, changes: Sequence[str]) -> RunSpec:
-        """The run with other choices: a changed group (`model=lr`) drops what was typed for that group.
+        """The run with other choices: a changed group (`model=lr`) drops what was typed for that group. Another choice of the
+        method that the run has already keeps its settings.
 
         `if_exists` is about the run that was typed: a base or companion is taken from the store where it is there; and `shots`
         are of its data, not of others.
@@ -236,6 +252,8 @@ class RunSpec:
         if "data" in groups and "shots" not in groups:
             changes, groups = [*changes, "shots=null"], groups | {"shots"}
         kept = [typed for typed in self.overrides if split_override(typed)[0].split(".")[0] not in groups]
+        if f"method={self.method}" in changes:
+            kept += [typed for typed in self.overrides if split_override(typed)[0].startswith("method.")]
         return RunSpec.of([*kept, *changes])
 
     def base(self) -> RunSpec:

@@ -19,7 +19,7 @@ def commit_successor(
 ) -> Record:
     """Commits a copy of an `ok` run with some fields changed and a note of why; `write` puts new side files over the old.
 
-    The time of its making is new, its files are the old ones, checkpoints apart.
+    The time of its making is new, that of its end is the run's own, and so are its files, checkpoints apart.
     """
     now = utc_now(after=record.created_utc)
     new = msgspec.structs.replace(
@@ -27,7 +27,6 @@ def commit_successor(
         run_id=f"{record.run_id.rsplit('-', 1)[0]}-{uuid.uuid4().hex[:6]}",
         status="running",
         created_utc=now,
-        finished_utc=now,
         notes=[*record.notes, note],
         files=[],
         **changes,

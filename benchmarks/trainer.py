@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from benchmarks import sharding
 from benchmarks.checkpoints import NEXT, found, keep
 from benchmarks.datasets.bundle import TrainingData
+from benchmarks.device import device_random, resume_device_random
 from benchmarks.epochs import EpochBatches, History
 from benchmarks.follower import leads
 from benchmarks.models.named import always_trained
@@ -240,6 +241,7 @@ class Selection(lightning.Callback):
         return {
             "best": self.best, "waited": self.waited, "best_weights": self.best_weights, "rows": self.history.rows,
             "steps": self.steps, "best_epoch": self.history.best_epoch, "random": torch.get_rng_state(),
+            "device_random": device_random(),
             "average": None if self.average is None else sharding.whole(self.average.state_dict()),
         }  # fmt: skip
 
@@ -250,6 +252,7 @@ class Selection(lightning.Callback):
         self.history.best_epoch, self.history.best = state_dict["best_epoch"], self.sign * state_dict["best"]
         self.history.resumed_from = self.history.epochs
         torch.set_rng_state(state_dict["random"])
+        resume_device_random(state_dict.get("device_random"))
         self.average_weights = state_dict[
             "average"
         ]  # Lightning restores callbacks before on_fit_start builds the average

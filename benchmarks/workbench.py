@@ -123,7 +123,8 @@ class Bench:
     def remember(self, key: tuple[object, ...], make: Callable[[], Found]) -> Found:
         if self.base_run is None:
             return make()
-        whole = (self.base_run, self.spec.data_fingerprint, self.fold, self.seed, *key)
+        shots = self.spec.config["shots"]
+        whole = (self.base_run, self.spec.data_fingerprint, shots, self.fold, self.seed, *key)
         if whole not in _REMEMBERED:
             while len(_REMEMBERED) >= KEPT:
                 del _REMEMBERED[next(iter(_REMEMBERED))]

@@ -92,8 +92,9 @@ class Draft:
         return folder
 
     def discard(self) -> None:
-        """Removes the draft with all that it holds."""
+        """Removes the draft with all that it holds but checkpoints, from which the next start of the run goes on."""
         self._ended.set()
+        _put_checkpoints_aside(self.folder / CHECKPOINTS, self._resume, keep=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _beat(self) -> None:

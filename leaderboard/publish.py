@@ -14,7 +14,7 @@ from benchmarks.leaderboard.operating import OPERATING
 from benchmarks.leaderboard.places import RECORD, digest, storing
 from benchmarks.leaderboard.record import Record, decode, encode
 from benchmarks.leaderboard.store import Store
-from benchmarks.leaderboard.worst import WORST, read_worst
+from benchmarks.leaderboard.worst import WORST, decode_worst
 
 PUBLISHED = Path(__file__).parent / "published"
 PREDICTIONS = "predictions.npz"
@@ -56,7 +56,7 @@ def publish(
         temporary.mkdir()
         try:
             kept = [name for name in KEPT if predictions or name != PREDICTIONS]
-            if (worst := read_worst(store, record)) is not None and worst.single:
+            if (source / WORST).is_file() and decode_worst((source / WORST).read_bytes(), str(source / WORST)).single:
                 kept.append(WORST)
             files = [file for file in record.files if file.name in kept and file.bytes <= LARGEST]
             for file in files:

@@ -47,7 +47,12 @@ class Worst(msgspec.Struct, kw_only=True):
 def read_worst(store: Store, record: Record) -> Worst | None:
     """The worst units of a run, None where it has no such file; a damaged one is an UnreadableRecord."""
     content = _content(store, record, WORST)
-    return None if content is None else _decoded(content, Worst, store.place.where(record.task, record.run_id, WORST))
+    return None if content is None else decode_worst(content, store.place.where(record.task, record.run_id, WORST))
+
+
+def decode_worst(content: bytes, where: str) -> Worst:
+    """The worst units as written; `where` is their file, which an UnreadableRecord names."""
+    return _decoded(content, Worst, where)
 
 
 def read_pictured(store: Store, record: Record) -> dict[str, str]:

@@ -39,20 +39,26 @@ def stored_fold(clicks: ClickLog, store: Path, *, min_count: int, item: str) -> 
     there is no user field: a user whose token is in the vocabulary has its id, any other a negative number of its own.
     Raises BenchmarkError for whatever is wrong with the log, and leaves nothing then.
     """
-    with locked(store, "the click store"):
-        if not _is_whole(store):
-            shutil.rmtree(store, ignore_errors=True)
-            staging = store.with_suffix(".partial")
-            shutil.rmtree(staging, ignore_errors=True)
-            staging.mkdir()
-            try:
-                _build(clicks, staging, min_count, key=store.name)
-                staging.rename(store)
-            except OSError as error:
-                raise BenchmarkError(f"The store of click data {store} cannot be written: {error}.") from error
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
+    if not _is_whole(store):  # a whole one is read without a lock, which a cache of others' may not have room for
+        with locked(store, "the click store"):
+            if not _is_whole(store):
+                _make(clicks, store, min_count)
     return _open(clicks, store, item)
+
+
+def _make(clicks: ClickLog, store: Path, min_count: int) -> None:
+    """The store in one step: a folder beside it takes its place when it is whole."""
+    shutil.rmtree(store, ignore_errors=True)
+    staging = store.with_suffix(".partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    try:
+        _build(clicks, staging, min_count, key=store.name)
+        staging.rename(store)
+    except OSError as error:
+        raise BenchmarkError(f"The store of click data {store} cannot be written: {error}.") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def referenced_vocabulary(schema: Mapping[str, Any]) -> dict[str, pa.Array]:

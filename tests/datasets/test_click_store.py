@@ -125,6 +125,16 @@ def test_a_store_is_built_once(files, tmp_path, monkeypatch):
         read(files, tmp_path / "other")
 
 
+def test_a_whole_store_is_read_where_nothing_can_be_written(files, tmp_path, monkeypatch):
+    read(files, tmp_path / "store")
+
+    def refuse(*_):
+        raise AssertionError("a lock is written")
+
+    monkeypatch.setattr(click_store, "locked", refuse)
+    assert len(read(files, tmp_path / "store")[1]["train"]) == ROWS["train"]
+
+
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing", "manifest", "format", "key"])
 def test_a_damaged_store_is_built_again(files, tmp_path, damage):
     store = tmp_path / "store"

@@ -116,6 +116,16 @@ def test_worst_units_are_published_where_they_are_samples_and_not_where_they_are
     assert verify(Store(tmp_path / "published")) == []
 
 
+def test_the_path_of_a_run_in_another_store_publishes_as_much_as_its_id(store, tmp_path):
+    found = Worst(
+        metric="auc", metric_version=1, direction="max", unit="units", single=True, measured=1, undefined=0, middle=0.5,
+        worst=[WorstUnit(name="7", condition=None, samples=1, value=0.5)],
+    )  # fmt: skip
+    commit(store, worst=found)
+    folder = publish(Store(tmp_path / "empty"), str(store.folder("run-1")), tmp_path / "published")
+    assert (folder / "worst.json").is_file()
+
+
 def test_runs_of_a_curve_may_be_published_without_their_answers(store, tmp_path):
     commit(store)
     assert main(["run-1", "--store", store.root, "--to", str(tmp_path / "published"), "--no-predictions"]) == 0

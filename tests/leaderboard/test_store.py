@@ -106,6 +106,16 @@ def test_a_discarded_draft_leaves_nothing(tmp_path):
     assert store.recover() == []
 
 
+def test_a_discarded_draft_leaves_its_checkpoints_to_the_next_start(tmp_path):
+    store = Store(tmp_path)
+    draft = store.begin(make())
+    (draft.folder / "checkpoints").mkdir()
+    (draft.folder / "checkpoints" / "last.ckpt").write_bytes(b"hours")
+    draft.discard()
+    assert list(store.drafts.iterdir()) == []
+    assert (store.resume_folder(make().key) / "last.ckpt").read_bytes() == b"hours"
+
+
 def test_an_unwritable_place_is_one_clear_error_at_the_start(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BenchmarkError, match="store=PATH") as caught:

@@ -68,6 +68,14 @@ def bench(made: RunSpec) -> Bench:
     return Bench(made, load_task(made), fold, Path(), lambda: ("", Path()))
 
 
+def test_what_is_remembered_of_some_shots_does_not_serve_others() -> None:
+    made = [spec("ctr", "svd", f"shots={shots}") for shots in (4, 16)]
+    first, second = map(bench, made)
+    first.base_run = second.base_run = "run-1"
+    assert first.remember(("calibration",), lambda: 4) == first.remember(("calibration",), lambda: 5) == 4
+    assert second.remember(("calibration",), lambda: 16) == 16
+
+
 def network_of(made: RunSpec) -> nn.Module:
     """What the method trains, or makes of a fresh base."""
     at, method = bench(made), load_method(made)

@@ -78,3 +78,10 @@ def test_a_probe_that_fails_is_a_missing_figure(tmp_path: Path, monkeypatch: pyt
     split = Split({"ids": np.zeros((4, 2), np.int32)}, np.arange(4), np.arange(4))
     assert peak_memory(CTR(), tmp_path, 4, split) is None
     assert not list(tmp_path.iterdir())
+
+
+def test_a_probe_that_takes_too_long_is_a_missing_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.profiling.PROBE_SECONDS", 0.01)
+    split = Split({"ids": np.zeros((4, 2), np.int32)}, np.arange(4), np.arange(4))
+    assert peak_memory(CTR(), tmp_path, 4, split) is None
+    assert not list(tmp_path.iterdir())

@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from benchmarks import runner, trainer
+from benchmarks.device import device_random, resume_device_random
+from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.store import Store
 from benchmarks.workbench import Bench
 from quick_runs import equal, spec, weights
@@ -34,6 +36,18 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, at: int) -> pytest.MonkeyPatch:
 
     monkeypatch.setattr(Bench, "judge", judge)
     return monkeypatch
+
+
+def test_the_generator_of_a_device_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    state, restored = torch.arange(16, dtype=torch.uint8), []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda: state)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", restored.append)
+    assert device_random() is state
+    resume_device_random(device_random())
+    resume_device_random(None)  # as a checkpoint of before, or of a CPU, has it
+    assert restored == [state]
 
 
 RECIPES = {
@@ -63,6 +77,23 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_result(
     assert any("resumed after 3 epochs" in note for note in resumed.notes)
     assert (resumed.cost.epochs, resumed.cost.best_epoch) == (straight.cost.epochs, straight.cost.best_epoch)
     assert store.resume_folder(run.key) is None
+
+
+def test_a_mistake_on_going_on_costs_nothing_that_was_reached(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = spec("method=none", "trainer.max_epochs=4", "trainer.patience=null")
+
+    def mistaken(*_: object) -> None:
+        raise BenchmarkError("trainer.logger=wandb needs a package that is not installed.")
+
+    with monkeypatch.context() as patch:
+        interrupt(patch, at=4)
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(run, store)
+    with monkeypatch.context() as patch:
+        patch.setattr(Bench, "fit", mistaken)
+        with pytest.raises(BenchmarkError, match="wandb"):
+            runner.run(run, store)
+    assert any("resumed after 3 epochs" in note for note in runner.run(run, store).notes)
 
 
 def test_a_run_cut_off_after_training_does_not_train_on(

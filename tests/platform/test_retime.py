@@ -26,7 +26,10 @@ from benchmarks.leaderboard.verify import verify
 from benchmarks.leaderboard.worst import WORST
 from benchmarks.solver import NetworkSolver
 from benchmarks.spec import RunSpec
+from benchmarks.successor import commit_successor
 from benchmarks.timing_worker import Worker
+from benchmarks.trained import find
+from toy_records import commit
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = (
@@ -50,6 +53,19 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, Stor
     other = msgspec.structs.replace(record, run_id="other-run", created_utc="2020-01-01T00:00:00Z")
     (tmp_path / "head" / "ctr" / "other-run" / "record.json").write_bytes(encode(other))
     return base, Store(tmp_path / "head")
+
+
+def test_a_run_that_was_timed_again_is_not_the_latest_for_that(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for second, run_id in enumerate(("run-1", "run-2")):
+        commit(
+            store, run_id, finished_utc=f"2026-01-01T00:00:0{second}Z", created_utc="2026-01-01T00:00:00Z", key=run_id
+        )
+    new = commit_successor(store, store.get("run-1"), "timed again")
+    assert new.created_utc > store.get("run-2").created_utc
+    for record in store.records():
+        (store.folder(record.run_id) / "solver" / "all").mkdir(parents=True)
+    assert find(store.root, "latest").record.run_id == "run-2"
 
 
 def runs(stores: tuple[Store, Store]) -> tuple[Run, Run]:
