@@ -37,7 +37,7 @@ class Segmenter(Protocol):
 
 
 class MedSeg(Task):
-    """Objects `mask` [n, h, w] in images `image` uint8 [n, h, w] or [n, h, w, 3]; outside of a `field` nothing counts.
+    """Objects `mask` [n, h, w] in images `image` uint8 [n, h, w] or [n, h, w, 3]; outside of a `field` nothing is scored.
 
     Masks are bool or, of several classes, their numbers from 1 (see `classes`); networks give a logit a class, beside 0 for what
     is none of them.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,8 @@ def is_raster(path: Path) -> bool:
 
 
 def read_raster(path: Path) -> Raster:
-    """One band, or red, green and blue as luminance. Bytes are taken as they are, wider types stretched over their range.
+    """One band, or red, green and blue as luminance. Bytes are taken as they are, wider types stretched over their range,
+    numbers of a palette are looked up in it, and those of few bits a level span the range of a byte.
 
     Pixels without data (nodata value, mask, alpha) are black. Raises BenchmarkError for other bands and unreadable files.
     """
@@ -53,7 +54,12 @@ def read_raster(path: Path) -> Raster:
                     f"{path} has {len(others)} bands that are not red, green and blue. Give a file of one band, for example "
                     f"by `rio stack {path.name} --bidx 1 one.tif`."
                 )
-            bands = file.read(colours if len(colours) == 3 else [file.colorinterp.index(others[0]) + 1])
+            chosen = colours if len(colours) == 3 else [file.colorinterp.index(others[0]) + 1]
+            bands = file.read(chosen)
+            if others[0] == ColorInterp.palette:
+                bands = _looked_up(bands, file.colormap(chosen[0]))
+            elif bits := file.tags(chosen[0], ns="IMAGE_STRUCTURE").get("NBITS"):
+                bands = _widened(bands, int(bits))
             valid = file.dataset_mask() > 0
             place = {"crs": file.crs, "transform": file.transform, "gcps": file.gcps if file.gcps[0] else None}
     except unreadable() as error:
@@ -92,6 +98,19 @@ def write_raster(path: Path, raster: Raster, probability: np.ndarray, threshold:
         file.descriptions = ("mask", "percent")
         if raster.place["gcps"] is not None:
             file.gcps = raster.place["gcps"]
+
+
+def _looked_up(bands: np.ndarray, palette: Mapping[int, Sequence[int]]) -> np.ndarray:
+    """Numbers of a palette as its gray levels."""
+    colours = np.zeros((1, 1 + max(max(palette), int(bands.max(initial=0))), 3), np.uint8)
+    for number, colour in palette.items():
+        colours[0, number] = colour[:3]
+    return luminance(colours)[0][bands]
+
+
+def _widened(bands: np.ndarray, bits: int) -> np.ndarray:
+    """Bytes of which a level has less than eight bits, with its largest level as 255."""
+    return (bands.astype(np.uint16) * 255 // (2**bits - 1)).astype(np.uint8) if bits < 8 else bands
 
 
 def _stretched(bands: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ class Segmenter(Protocol):
 
 
 class SparseObject(Task):
-    """Objects `mask` [n, h, w] in images `image` uint8 [n, h, w]; outside of a `field` of view, if there is one, nothing counts.
+    """Objects `mask` [n, h, w] in images `image` uint8 [n, h, w]; nothing is scored outside of a `field` of view.
 
     Networks see (level - centre) / spread, with constants of the data set. With `flips`, training images are mirrored in
     both directions and transposed at random; they are cut to squares of `crop` pixels (0: of what the data set says), of
@@ -104,7 +104,7 @@ class SparseObject(Task):
         objects, reconstruction = (stages[-1].objects, stages[-1].image) if staged else network(image)
         loss = soft_iou_loss(objects, mask)
         if self.bce:
-            loss = loss + self.bce * binary_cross_entropy_with_logits(objects, mask)
+            loss = loss + self.bce * binary_cross_entropy_with_logits(objects.to(torch.float32), mask)
         if reconstruction is not None:
             loss = loss + self.fidelity * mse_loss(reconstruction, image)
         if self.deep_supervision:
@@ -181,7 +181,7 @@ def soft_iou_loss(logits: Tensor, mask: Tensor) -> Tensor:
 
     Without objects in an image this rewards silence: 1 - 1 / (sum of probabilities + 1).
     """
-    soft = torch.sigmoid(logits)
+    soft = torch.sigmoid(logits.to(torch.float32))  # in bfloat16 a sure false alarm would be 1, which has no gradient
     shared = (soft * mask).sum((1, 2, 3))
     union = soft.sum((1, 2, 3)) + mask.sum((1, 2, 3)) - shared
     return 1 - ((shared + 1) / (union + 1)).mean()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Source = Path | bytes | IO[bytes]
 Pair = tuple[Source, Source]
 """An image and the mask of its objects."""
+WIDE = ("I", "F")
+"""How the names of Pillow's modes of more than a byte begin."""
 LIBPNG = np.array([9798, 19235, 3735])
 """Red, green and blue in luminance, times 2^15."""
 ASPECT = 0.01
@@ -26,24 +28,23 @@ ASPECT = 0.01
 
 
 def read_gray(source: Source) -> np.ndarray:
-    """An image of any mode as luminance, uint8 [h, w] (ITU-R 601; transparency is ignored, 16 bits become 8).
+    """An image of any mode as luminance, uint8 [h, w] (ITU-R 601; transparency is ignored, wider levels become bytes).
 
     Fractions of a PNG's colours are cut off and those of other formats rounded, as in the readers that published weights
     were trained with (libpng and Pillow).
     """
     with _opened(source) as image:
-        if image.mode.startswith("I"):
-            wide = np.asarray(image).astype(np.int64)
-            return (wide // 257 if wide.max() > 255 else wide).clip(0, 255).astype(np.uint8)
+        if image.mode.startswith(WIDE):
+            return narrowed(np.asarray(image))
         if image.format != "PNG" or image.mode in ("L", "1"):
             return np.array(image.convert("L"))
         return luminance(np.asarray(image.convert("RGB")))
 
 
 def read_colours(source: Source) -> np.ndarray:
-    """An image of any mode as red, green and blue, uint8 [h, w, 3] (transparency is ignored, 16 bits become 8)."""
+    """An image of any mode as red, green and blue, uint8 [h, w, 3] (transparency is ignored, wider levels become bytes)."""
     with _opened(source) as image:
-        if not image.mode.startswith("I"):
+        if not image.mode.startswith(WIDE):
             return np.array(image.convert("RGB"))
     return np.repeat(read_gray(source)[..., None], 3, 2)
 
@@ -61,6 +62,23 @@ def _opened(source: Source) -> Iterator[Image]:
     except Exception as error:
         named = source if isinstance(source, Path) else "a file"
         raise BenchmarkError(f"{named} cannot be read as an image: {error}.") from error
+
+
+def narrowed(levels: np.ndarray) -> np.ndarray:
+    """Levels of any range as bytes, uint8 [h, w].
+
+    Fractions are stretched, the smallest to 0 and the largest to 255; what is not finite is 0. Whole numbers up to 255 stay,
+    and larger ones lose what they have beyond eight bits: of 12, as detectors have them, where none is above 4095, else of 16.
+    """
+    if np.issubdtype(levels.dtype, np.floating):
+        seen = levels[np.isfinite(levels)].astype(np.float64)
+        low, high = (seen.min(), seen.max()) if seen.size else (0.0, 0.0)
+        share = (np.nan_to_num(levels.astype(np.float64), nan=low, posinf=low, neginf=low) - low) / (
+            (high - low) or 1.0
+        )
+        return np.rint(255 * share).astype(np.uint8)
+    whole, most = levels.astype(np.int64), levels.max(initial=0)
+    return (whole if most <= 255 else whole // 16 if most <= 4095 else whole // 257).clip(0, 255).astype(np.uint8)
 
 
 def luminance(colours: np.ndarray) -> np.ndarray:

@@ -128,6 +128,5 @@ def _changed(weight: Tensor, parts: Mapping[str, Tensor]) -> Tensor:
         return weight + (given["up"] @ given["down"]).view(weight.shape)
     if given.keys() == {"scale"}:
         return weight * given["scale"].view(-1, *[1] * (weight.ndim - 1))
-    return weight + torch.zeros_like(weight).view(-1).index_copy_(0, given["places"].long(), given["values"]).view(
-        weight.shape
-    )
+    change = weight.new_zeros(weight.numel()).index_copy_(0, given["places"].long(), given["values"])
+    return weight + change.view(weight.shape)

@@ -96,7 +96,8 @@ class SaltUpdate(SpectralUpdate):
         q = len(pairs.s) - top
         self.scale = nn.Parameter(weight.new_zeros(top))
         self.shift = nn.Parameter(weight.new_zeros(top))
-        self.dense = 2 * rank >= q and init == "identity"
+        # Not where all entries pass a ReLU: those of a whole matrix of zeros would never get a gradient beside the diagonal.
+        self.dense = 2 * rank >= q and init == "identity" and relu != "full"
         if q and self.dense:
             self.M = nn.Parameter(weight.new_zeros(q, q))
         elif q:

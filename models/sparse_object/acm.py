@@ -102,7 +102,7 @@ class ACM(nn.Module):
 
     def answer(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """The probability [n, h, w] of an object at every pixel."""
-        return {"probability": torch.sigmoid(self(image)[0])[:, 0]}
+        return {"probability": torch.sigmoid(self(image)[0].to(torch.float32))[:, 0]}
 
 
 def _conv(in_channels: int, channels: int, stride: int = 1, kernel: int = 3) -> tuple[nn.Module, ...]:

@@ -33,4 +33,4 @@ class UNet(nn.Module):
 
     def answer(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """The probability [n, h, w] of an object at every pixel."""
-        return {"probability": torch.sigmoid(self(image)[0])[:, 0]}
+        return {"probability": torch.sigmoid(self(image)[0].to(torch.float32))[:, 0]}

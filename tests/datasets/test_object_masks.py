@@ -18,6 +18,8 @@ from benchmarks.datasets.open import open_bundle
 from benchmarks.datasets.readers import irstd_archive, sim_infrared
 from benchmarks.datasets.readers.object_masks import (
     fold_of,
+    narrowed,
+    read_colours,
     read_gray,
     resize_bilinear,
     resize_nearest,
@@ -52,6 +54,22 @@ def test_every_mode_of_an_image_is_read_as_luminance(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(BenchmarkError, match=r"text\.png cannot be read as an image"):
         read_gray(tmp_path / "text.png")
+
+
+def test_wider_levels_keep_what_a_byte_can_hold(tmp_path: Path) -> None:
+    levels = np.arange(0, 256, 5, dtype=np.uint16).reshape(4, 13)
+    Image.fromarray(levels * 16 + 15).save(tmp_path / "twelve.png")
+    assert np.array_equal(read_gray(tmp_path / "twelve.png"), levels)
+    Image.fromarray(levels).save(tmp_path / "eight.png")
+    assert np.array_equal(read_gray(tmp_path / "eight.png"), levels)
+    fractions = levels.astype(np.float32) / 255
+    fractions[0, 0] = np.nan
+    Image.fromarray(fractions).save(tmp_path / "fractions.tif")
+    colours = read_colours(tmp_path / "fractions.tif")
+    expected = np.rint(255 * (levels - 5.0) / 250)
+    assert np.abs(colours[..., 1] - expected).ravel()[1:].max() <= 1
+    assert not colours[0, 0].any()
+    assert not narrowed(np.full((2, 2), 0.7)).any()
 
 
 def test_resizing_repeats_bits_of_opencv() -> None:

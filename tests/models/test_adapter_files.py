@@ -76,6 +76,14 @@ def test_a_merged_network_and_a_loaded_adapter_answer_as_the_trained_one(name: s
 
 
 @pytest.mark.parametrize("name", METHODS)
+def test_an_adapter_fits_a_base_in_another_memory_format(name: str) -> None:
+    _, made, base = with_adapter(METHODS[name], steps=1)
+    x = batch(5)["image"]
+    other = made.apply(copy.deepcopy(base).to(memory_format=torch.channels_last))
+    torch.testing.assert_close(other(x), made.apply(base)(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_a_file_holds_four_bytes_for_each_trained_number_and_a_header(name: str, tmp_path: Path) -> None:
     network, made, _ = with_adapter(METHODS[name])
     path = tmp_path / "adapter.safetensors"

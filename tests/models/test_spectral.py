@@ -66,7 +66,7 @@ def test_the_updated_weight_is_the_dense_rendering(kind: str, rank: int, relu: s
     torch.manual_seed(3)
     layer = LAYERS[kind]()
     update = salted(layer, relu, rank)
-    assert update.dense == (rank == 9)
+    assert update.dense == (rank == 9 and relu != "full")
     np.testing.assert_allclose(layer.weight.detach().numpy(), rendered(layer, update, relu), atol=2e-6)
 
 
@@ -248,6 +248,19 @@ def test_a_rank_beyond_half_of_the_residual_is_one_matrix_and_costs_no_more() ->
     assert paper - capped == 2 * (4096 - 64)
     assert attached_params(SALT(top=1.0, rank=8).update, (20, 30)) == 2 * 20
     assert attached_params(SALT(top=5000, rank=8).update, (20, 30)) == 2 * 20
+
+
+def test_a_block_that_all_passes_a_relu_trains_beside_its_diagonal_at_any_rank() -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(12, 12)
+    update, target = SALT(top=8, rank=4, relu="full").update("", weight), weight + 0.3 * torch.randn(12, 12)
+    optimiser = torch.optim.Adam(update.parameters(), lr=0.05)
+    for _ in range(5):
+        optimiser.zero_grad()
+        (update(weight) - target).square().sum().backward()
+        optimiser.step()
+    beside = update.residual()[~torch.eye(4, dtype=torch.bool)]
+    assert beside.count_nonzero() > 0
 
 
 def test_the_published_start_is_not_the_base() -> None:

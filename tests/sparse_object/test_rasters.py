@@ -103,6 +103,18 @@ def test_bytes_are_as_they_are_and_wider_types_fill_the_range(tmp_path: Path) ->
     assert flat.valid.all()
 
 
+def test_palettes_and_levels_of_few_bits_are_read_as_what_they_show(tmp_path: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (9, 7, 3)).astype(np.uint8)
+    picture = Image.fromarray(colours).quantize(16)
+    picture.save(tmp_path / "palette.tif")
+    shown = np.asarray(picture.convert("RGB"))
+    exact = np.tensordot(shown.astype(float), [0.299, 0.587, 0.114], 1)
+    assert np.abs(read_raster(tmp_path / "palette.tif").levels - exact).max() <= 1
+    bits = colours[..., 0] > 127
+    Image.fromarray(bits).save(tmp_path / "bits.tif")
+    assert np.array_equal(read_raster(tmp_path / "bits.tif").levels, np.where(bits, 255, 0))
+
+
 def test_colours_become_luminance_and_alpha_says_where_data_are(tmp_path: Path) -> None:
     levels = scene()
     opaque = np.full_like(levels, 255)

@@ -69,6 +69,12 @@ def test_an_image_without_objects_is_best_answered_by_silence() -> None:
     assert soft_iou_loss(-silent, mask).item() == pytest.approx(1 - 1 / 26, abs=1e-6)
 
 
+def test_a_sure_false_alarm_has_a_gradient_in_bfloat16_too() -> None:
+    logits = torch.full((1, 1, 5, 5), 7.0, dtype=torch.bfloat16, requires_grad=True)
+    soft_iou_loss(logits, torch.zeros(1, 1, 5, 5)).backward()
+    assert (logits.grad > 0).all()
+
+
 def test_mirrors_move_images_and_masks_alike_and_take_all_eight_forms() -> None:
     torch.manual_seed(0)
     image = torch.arange(16.0).reshape(1, 1, 4, 4).repeat(200, 1, 1, 1)
