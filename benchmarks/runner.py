@@ -272,7 +272,7 @@ def _begin(spec: RunSpec, now: str) -> Record:
         scale=spec.scale,
         protocol=spec.protocol,
         seed=spec.seed,
-        tuned=spec.config["tuned"] is not None,
+        tuned=spec.tuned,
         config=spec.config,
         config_hash=spec.config_hash,
         key=spec.key,

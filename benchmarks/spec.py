@@ -85,6 +85,16 @@ class RunSpec:
         """Whether anything is trained on the task's data: not by what solves without, nor where the base is loaded."""
         return self.kind != "solve" and not (self.method == BASE and self.config["weights"] is not None)
 
+    @property
+    def tuned(self) -> bool:
+        """Whether the values of its tuned file are those that were searched for it: on this data set, and none typed over."""
+        found = self.config["tuned"]
+        if found is None or found.get("data", self.card.id) != self.card.id:
+            return False
+        words = [split_override(word) for word in str(found.get("space", "")).split() if "=" in word]
+        searched = {key for key, values in words if "," in values or ".." in values}
+        return not searched & {split_override(typed)[0] for typed in self.overrides}
+
     @cached_property
     def card(self) -> DatasetCard:
         """The card of the data set."""

@@ -245,6 +245,14 @@ def test_a_tuned_file_serves_its_pair_alone_and_can_be_left_out(monkeypatch: pyt
     assert RunSpec.of(["method=svd", "method.rank=3"]).config["method"]["rank"] == 3
     assert (untuned.config["method"]["rank"], untuned.config["tuned"], other.config["tuned"]) == (16, None, None)
     assert tuned.base().key == untuned.base().key
+    assert (tuned.tuned, untuned.tuned, other.tuned) == (True, False, False)
+
+
+def test_a_run_is_tuned_where_searched_values_serve_the_data_that_they_were_found_on() -> None:
+    words = ["experiment=medseg_adapters", "method=pissa"]
+    assert RunSpec.of([*words, "method.rank=8", "seed=2"]).tuned
+    assert not RunSpec.of([*words, "finetune.learning_rate=1e-3"]).tuned
+    assert not RunSpec.of([*words, "data=isbi2012_em"]).tuned
 
 
 def test_values_that_were_searched_for_a_base_make_another_run_of_what_starts_from_it(
