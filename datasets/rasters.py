@@ -20,6 +20,8 @@ import numpy as np
 
 from benchmarks.errors import BenchmarkError
 
+BAD = ("0", "0.0", "0.")
+"""How ENVI and others mark a bad band."""
 MICROMETRES_UP_TO = 100.0
 """Centres without a unit are micrometres where all are below; no optical band has so few nanometres."""
 WRAPPED_BELOW = -10_000
@@ -72,7 +74,8 @@ def read_header(path: Path, centres: Sequence[float] | None = None) -> Header:
     """The header of a raster whose bands have wavelengths: tags `wavelength` of GeoTIFF bands, GDAL's own metadata, or an
     ENVI header (also one beside the file); else `centres`, one for each band.
 
-    Bands that a tag `bbl=0` marks as bad are left out. Raises BenchmarkError for a file without wavelengths or with one band.
+    Bands that `bbl` marks as bad by 0, in a tag or an ENVI header, are left out. Raises BenchmarkError for a file without
+    wavelengths or with one band.
     """
     with opened(path) as file:
         tags = [{**file.tags(band), **_imagery(file, band)} for band in file.indexes]
@@ -94,7 +97,10 @@ def read_header(path: Path, centres: Sequence[float] | None = None) -> Header:
         unit = (tags[0].get("wavelength_units") or beside.get("wavelength units", [""])[0]).lower()
         if unit.startswith(("micro", "µm", "um")) or (not unit and centre.max() < MICROMETRES_UP_TO):
             centre, fwhm = 1000 * centre, 1000 * fwhm
-        good = np.array([tag.get("bbl", "1") != "0" for tag in tags]) & (centre > 0) & np.isfinite(centre)
+        listed = beside.get("bbl", [])
+        listed = listed if len(listed) == file.count else ["1"] * file.count
+        marks = [tag.get("bbl", mark) for tag, mark in zip(tags, listed, strict=True)]
+        good = np.array([mark.strip() not in BAD for mark in marks]) & (centre > 0) & np.isfinite(centre)
         if good.sum() < 2:
             raise BenchmarkError(
                 f"{path} has {int(good.sum())} band with data and a wavelength; a spectrum takes several. "
@@ -159,17 +165,21 @@ class RasterSource:
 
     def _read(self, scene: int, chosen: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
         import rasterio
+        from rasterio.enums import MaskFlags
         from rasterio.windows import Window
 
         header = self.headers[scene]
         window = Window(left, top, min(side, header.width - left), min(side, header.height - top))
         try:
             with rasterio.Env(GDAL_CACHEMAX=BLOCKS_BYTES):
-                values = self._handle(scene).read(header.bands[chosen].tolist(), window=window)
+                file, bands = self._handle(scene), header.bands[chosen].tolist()
+                values = file.read(bands, window=window)
+                masked = any(file.mask_flag_enums[band - 1] != [MaskFlags.all_valid] for band in bands)
+                hidden = file.read_masks(bands, window=window) == 0 if masked else False
         except unreadable() as error:
             raise BenchmarkError(f"{header.path} cannot be read at row {top}, column {left}: {error}.") from error
         nodata = header.nodata[chosen][:, None, None]
-        absent = values == nodata
+        absent = (values == nodata) | hidden
         if values.dtype == np.int16 and (values[~absent] < WRAPPED_BELOW).any():
             raise BenchmarkError(
                 f"{header.path} holds {int(values[~absent].min())} at row {top}, column {left}: int16 ends at 32767, and larger "

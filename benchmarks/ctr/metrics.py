@@ -8,24 +8,33 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.ctr.ranking import mean_average_precision, mean_reciprocal_rank, ndcg_at_10, without_users
+from benchmarks.ctr.ranking import (
+    mean_average_precision,
+    mean_reciprocal_rank,
+    ndcg_at_10,
+    of_finite,
+    without_users,
+)
 from benchmarks.leaderboard.statistics.roc import weighted_auc
 from benchmarks.metric import Metric, Samples, Statistic, mean_of
 
 CLIP = 1e-7
 
 
+@of_finite
 def auc(samples: Samples) -> Statistic:
     """The chance that a click is scored above a non-click, ties counted half; undefined for a single class."""
     prepared = weighted_auc(samples["label"], samples["prediction"])
     return Statistic(prepared.value, len(samples["label"]), reason=prepared.reason)
 
 
+@of_finite
 def log_loss(samples: Samples) -> Statistic:
     """Mean binary cross-entropy in nats."""
     return mean_of(_cross_entropy(samples))
 
 
+@of_finite
 def normalised_entropy(samples: Samples) -> Statistic:
     """Log loss over the entropy of the click rate (He et al. 2014): 1 is what the constant click rate achieves."""
     loss, label = _cross_entropy(samples), samples["label"].astype(np.float64)
@@ -41,6 +50,7 @@ def normalised_entropy(samples: Samples) -> Statistic:
     return Statistic(value, len(label), reason=_single_class(label))
 
 
+@of_finite
 def calibration(samples: Samples) -> Statistic:
     """Predicted clicks over clicks: 1 is calibrated, above 1 over-confident in clicks."""
     label, prediction = samples["label"].astype(np.float64), samples["prediction"].astype(np.float64)
@@ -53,6 +63,7 @@ def calibration(samples: Samples) -> Statistic:
     return Statistic(value, len(label), reason=None if label.any() else "no impression was clicked")
 
 
+@of_finite
 def grouped_auc(samples: Samples) -> Statistic:
     """AUC within each user, weighted by impressions (Zhou et al. 2018); users of a single class are dropped and counted."""
     label = samples["label"] > 0.5

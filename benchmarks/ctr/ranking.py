@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import wraps
 
 import numpy as np
 
@@ -18,6 +19,20 @@ from benchmarks.metric import Samples, Statistic, mean_of
 TIE_SEED = 20211
 
 
+def of_finite(statistic: Callable[[Samples], Statistic]) -> Callable[[Samples], Statistic]:
+    """The statistic where all predictions are numbers; else undefined with how many are not, which sorting would rank alike."""
+
+    @wraps(statistic)
+    def checked(samples: Samples) -> Statistic:
+        n = len(samples["prediction"])
+        if broken := n - int(np.isfinite(samples["prediction"]).sum()):
+            return Statistic(lambda _: float("nan"), 0, n, f"{broken} of {n} predictions are not finite")
+        return statistic(samples)
+
+    return checked
+
+
+@of_finite
 def ndcg_at_10(samples: Samples) -> Statistic:
     """Normalised discounted cumulative gain of the first ten (linear gain; the same as 2^rel - 1 for clicks)."""
     from ranx.metrics import ndcg
@@ -25,6 +40,7 @@ def ndcg_at_10(samples: Samples) -> Statistic:
     return _per_user(samples, lambda qrels, run: ndcg(qrels, run, 10, 1))
 
 
+@of_finite
 def mean_reciprocal_rank(samples: Samples) -> Statistic:
     """One over the rank of the first clicked impression."""
     from ranx.metrics import reciprocal_rank
@@ -32,6 +48,7 @@ def mean_reciprocal_rank(samples: Samples) -> Statistic:
     return _per_user(samples, lambda qrels, run: reciprocal_rank(qrels, run, 0, 1))
 
 
+@of_finite
 def mean_average_precision(samples: Samples) -> Statistic:
     """Mean precision at the ranks of clicked impressions."""
     from ranx.metrics import average_precision

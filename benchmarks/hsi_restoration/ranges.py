@@ -15,8 +15,9 @@ LITTLE = 0.01
 RANK = 3
 
 
-def signal_range(cube: np.ndarray) -> tuple[float, float]:
-    """The smallest and largest value of a cube [c, h, w] as they would be without its noise (see `without_noise`)."""
+def signal_range(cube: np.ndarray, seen: np.ndarray | None = None) -> tuple[float, float]:
+    """The smallest and largest value of a cube [c, h, w] as they would be without its noise (see `without_noise`), of which
+    entries that are not `seen` have none."""
     least, most = float(cube.min()), float(cube.max())
     if min(cube.shape[1:]) < 2:
         return least, most
@@ -26,7 +27,8 @@ def signal_range(cube: np.ndarray) -> tuple[float, float]:
         copy = truncated(tensor, min(RANK, len(cube)))
         return float(copy.min()), float(copy.max())
 
-    return without_noise(least, most, float(estimated_sigma(tensor).mean()), cube.size, extremes)
+    noise = estimated_sigma(tensor, None if seen is None else torch.from_numpy(seen))
+    return without_noise(least, most, float(noise.mean()), cube.size, extremes)
 
 
 def without_noise(

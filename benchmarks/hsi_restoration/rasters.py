@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.datasets.bundle import Split
 from benchmarks.datasets.rasters import BLOCKS_BYTES, opened
@@ -17,6 +18,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.hsi_restoration.ranges import signal_range
 from benchmarks.hsi_restoration.surveyed import check_range, check_seen, survey
 from benchmarks.hsi_restoration.tiled import OVERLAP, blended, tiles_of
+from benchmarks.models.hsi_restoration.observation import estimated_sigma
 
 WHOLE, LEAST_BANDS = 2**26, 64
 """Numbers of a scene that is restored in one piece, larger ones are in tiles; a pixel counts as so many bands at least, which is
@@ -47,8 +49,8 @@ def read_raster(path: Path, factor: int = 1) -> tuple[Raster, Split]:
     large one (`WHOLE`) as a split of tiles that are read one by one.
 
     Entries without data (nodata, masks, NaN) are marked as not observed, so that they are filled; pixels without any are
-    not. The level of noise is left to the solver, of tiles it is that of the scene. Raises BenchmarkError for files without
-    data.
+    not. The level of noise is left to the solver; of tiles it is that of the scene, and of a cube with such pixels that of the
+    others. Raises BenchmarkError for files without data.
     """
     import rasterio
 
@@ -69,7 +71,7 @@ def read_raster(path: Path, factor: int = 1) -> tuple[Raster, Split]:
     mean = np.where(seen, values, 0).sum((1, 2), dtype=np.float64) / counts
     cube = np.where(seen, values, mean[:, None, None])
     check_range(path, float(cube.min()), float(cube.max()))
-    low, high = signal_range(cube)
+    low, high = signal_range(cube, seen)
     scaled = ((cube - low) / (high - low)).astype(np.float32)
     raster = Raster(*described, low, high, ~seen.any(0), factor)
     return raster, _split(path, scaled, seen, raster.empty, factor)
@@ -94,9 +96,12 @@ def _described(file: Any) -> tuple[dict[str, Any], list[dict[str, Any]], dict[st
 
 def _split(path: Path, cube: np.ndarray, seen: np.ndarray, empty: np.ndarray, factor: int) -> Split:
     """One sample, in which pixels without any data are no gaps."""
+    sigma = np.nan
+    if empty.any():  # a solver does not know which pixels hold no noise
+        sigma = float(estimated_sigma(torch.from_numpy(cube), torch.from_numpy(seen)).mean())
     columns = {
         "noisy": cube[None],
-        "sigma": np.full(1, np.nan, np.float32),
+        "sigma": np.full(1, sigma, np.float32),
         "factor": np.full(1, factor, np.int64),
         "place": np.zeros((1, 2), np.int64),
     }
@@ -138,7 +143,7 @@ def write_raster(path: Path, raster: Raster, outputs: Mapping[str, np.ndarray]) 
     tiles = {"tiled": True, "blockxsize": TILE, "blockysize": TILE} if tiled else {}
     kind = np.dtype(raster.profile["dtype"])
     predictor = INTEGER_PREDICTOR if np.issubdtype(kind, np.integer) else FLOAT_PREDICTOR
-    with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=BLOCKS_BYTES):
+    with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=BLOCKS_BYTES, GDAL_TIFF_INTERNAL_MASK=True):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(path, "w", driver="GTiff", height=height, width=width, count=len(raster.bands), dtype=kind.name,
                            nodata=raster.profile["nodata"], compress="deflate", predictor=predictor, interleave="band",
@@ -153,6 +158,8 @@ def write_raster(path: Path, raster: Raster, outputs: Mapping[str, np.ndarray]) 
                     else:
                         cube = np.tensordot(outputs["coefficients"][0], reduced[(slice(None), *where)], 1).clip(0, 1)
                     file.write(_values(raster, cube, where), window=Window.from_slices(*where))
+            if raster.profile["nodata"] is None and np.issubdtype(kind, np.integer) and raster.empty.any():
+                file.write_mask(~raster.empty.repeat(raster.factor, 0).repeat(raster.factor, 1))
 
 
 def _values(raster: Raster, cube: np.ndarray, where: tuple[slice, slice]) -> np.ndarray:

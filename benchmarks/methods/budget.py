@@ -59,6 +59,11 @@ class Sized(ABC):
         if stored_bytes(base) <= allowed:
             return None
         levels = self.levels(base, bench)
+        if not levels:
+            raise BenchmarkError(
+                f"method.budget={self.budget:g} asks for less than the base's {stored_bytes(base):,} bytes, and this method "
+                "finds nothing in the network that it makes smaller. Type method.budget=null, or change what it acts on."
+            )
         fits = bisect_right(levels, allowed, key=lambda level: level.size(base, bench))
         if not fits:
             require_possible(levels[0].size(base, bench), allowed, base, "with this method at its smallest")

@@ -67,6 +67,13 @@ class Factorize(Compress):
                 f"method.latency={self.latency:g} chooses ranks of linear layers by their time, and nothing else. Type "
                 "method.targets=[linear] method.budget=null with it."
             )
+        unused = {"table_rank": "embedding", "inner_activation": "linear"}
+        for name, target in unused.items():
+            if getattr(self, name) is not None and target not in self.targets:
+                raise BenchmarkError(
+                    f"method.{name}={getattr(self, name)} is about {target} units, which method.targets leaves out. Type "
+                    f"method.targets=[linear,embedding], or method.{name}=null."
+                )
         if self.budget is not None or self.latency is not None:
             return
         chosen = {"rank": self.rank or self.table_rank, "energy": self.energy}
@@ -122,16 +129,21 @@ class Factorize(Compress):
         plan = (by_rank(layers, self.rank or 0) if layers else {}) | (
             by_rank(tables, self.table_rank or 0) if tables else {}
         )
-        if dense := [name for name, rank in plan.items() if rank is None]:
-            bench.note(
-                f"{len(dense)} of {len(plan)} units are no smaller at this rank and stay dense: {listed(dense)}."
-            )
+        self._tell_dense(plan, bench)
         return plan
 
     def compress(self, network: nn.Module, bench: Workbench) -> nn.Module:
         # Every rank is a cut of the same factors, so that one calibration serves all budgets of a sweep.
         factors = bench.remember((type(self).__qualname__, *self.inputs()), lambda: self.factorise(network, bench))
-        for name, rank in self.plan(network, factors, bench).items():
+        plan = self.plan(network, factors, bench)
+        if self.energy is not None and self.budget is None and self.latency is None:
+            if all(rank is None for rank in plan.values()):
+                raise BenchmarkError(
+                    f"method.energy={self.energy:g} takes ranks that make none of {listed(list(plan))} smaller. Type a lower "
+                    f"one, for example method.energy={self.energy / 2:g}."
+                )
+            self._tell_dense(plan, bench)
+        for name, rank in plan.items():
             if rank is None:
                 continue
             found = factors[name]
@@ -141,6 +153,13 @@ class Factorize(Compress):
                 layer = self.refined(name, found, network, bench)
                 replace_module(network, name, layer.truncate(rank, inner=self.inner_activation))
         return network
+
+    @staticmethod
+    def _tell_dense(plan: Plan, bench: Workbench) -> None:
+        if dense := [name for name, rank in plan.items() if rank is None]:
+            bench.note(
+                f"{len(dense)} of {len(plan)} units are no smaller at their ranks and stay dense: {listed(dense)}."
+            )
 
     def inputs(self) -> tuple[object, ...]:
         """What factors depend on beside the base and the training data."""

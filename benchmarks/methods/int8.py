@@ -34,12 +34,12 @@ class Int8(Compress, Sized):
 
     def check(self, bench: Workbench) -> None:
         network = bench.fresh()
-        self.fitted(network, bench)
         if not self._units(network):
             raise BenchmarkError(
                 f"The network has no {' or '.join(self.targets) or 'method.targets'} that may be rounded: "
                 f"{type(network).__name__}. Type method.targets=[linear,embedding]."
             )
+        self.fitted(network, bench)
 
     def compress(self, network: nn.Module, bench: Workbench) -> nn.Module:
         fitted = self.fitted(network, bench)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -36,6 +37,13 @@ class SmallDim(Train):
     hidden_units: tuple[Annotated[int, Meta(ge=1)], ...] | None = None
     budget: Budget | None = None
 
+    def __post_init__(self) -> None:
+        if self.budget is not None and (self.hidden_units is not None or self.embedding_dim is not None):
+            raise BenchmarkError(
+                f"method.budget={self.budget:g} chooses the widths of layers and embeddings itself. Leave method.hidden_units "
+                "and method.embedding_dim out, or type method.budget=null with them."
+            )
+
     def build(self, bench: Workbench) -> nn.Module:
         changes: dict[str, Any] = {} if self.embedding_dim is None else {"embedding_dim": self.embedding_dim}
         if self.hidden_units is not None:
@@ -49,13 +57,13 @@ class SmallDim(Train):
                 f"Model '{_model(base)}' has no hidden layers to make narrower. Type method.budget=0.5 for fewer dimensions, "
                 "or take model=deepfm or model=dnn."
             )
-        allowed = self._size_of_the_compressed(base)
-        for width in range(max(widths) // STEP * STEP, 0, -STEP):
+        allowed, step = self._size_of_the_compressed(base), _step(base)
+        for width in range(max(widths) // step * step, 0, -step):
             network = bench.fresh(hidden_units=[width] * len(widths), **changes)
             if unique_parameters(network) <= allowed:
                 return network
         raise BenchmarkError(
-            f"No network of width {STEP} or more has {allowed} parameters or fewer. Raise method.match_rank."
+            f"No network of width {step} or more has {allowed} parameters or fewer. Raise method.match_rank."
         )
 
     def _within(self, budget: float, base: nn.Module, bench: Workbench) -> nn.Module:
@@ -64,8 +72,9 @@ class SmallDim(Train):
         if stored_bytes(base) <= allowed:
             return base
         layers, dim = _settings(base).get("hidden_units") or [], _settings(base).get("embedding_dim")
-        widest = max(layers, default=0)
-        widths = range(min(NARROWEST, widest), widest + 1, STEP) if layers else [0]
+        widest, step = max(layers, default=0), _step(base)
+        narrowest = -(-NARROWEST // step) * step
+        widths = range(min(narrowest, widest), widest + 1, step) if layers else [0]
         dims = range(dim, 0, -1) if dim else [0]
 
         def changes(dim: int, width: int) -> dict[str, Any]:
@@ -89,6 +98,11 @@ class SmallDim(Train):
         units = [factors.unit(name) for name, factors in shapes_of(("linear",), base).items()]
         plan = by_rank(units, self.match_rank)
         return unique_parameters(base) - sum(unit.dense_params - unit.params(plan[unit.name]) for unit in units)
+
+
+def _step(network: nn.Module) -> int:
+    """By how much widths may grow: heads, where a network has them, share a layer evenly."""
+    return math.lcm(STEP, _settings(network).get("heads") or 1)
 
 
 def _settings(network: nn.Module) -> dict[str, Any]:

@@ -49,6 +49,22 @@ def read_colours(source: Source) -> np.ndarray:
     return np.repeat(read_gray(source)[..., None], 3, 2)
 
 
+def read_alike(sources: Sequence[Source]) -> list[np.ndarray]:
+    """Images as `read_colours` gives them, but wider levels of all on one scale: what one adds to another stays that."""
+    found: list[np.ndarray] = []
+    for source in sources:
+        with _opened(source) as image:
+            wide = image.mode.startswith(WIDE)
+            found.append(np.asarray(image) if wide else np.array(image.convert("RGB")))
+    wider = [index for index, levels in enumerate(found) if levels.ndim == 2]
+    if wider:
+        joined = narrowed(np.concatenate([found[index].ravel() for index in wider]))
+        ends = np.cumsum([found[index].size for index in wider])[:-1]
+        for index, levels in zip(wider, np.split(joined, ends), strict=True):
+            found[index] = np.repeat(levels.reshape(found[index].shape)[..., None], 3, 2)
+    return found
+
+
 @contextmanager
 def _opened(source: Source) -> Iterator[Image]:
     """An image. Whatever Pillow runs into in a damaged one, which each format tells in errors of its own, is one error."""
@@ -65,7 +81,7 @@ def _opened(source: Source) -> Iterator[Image]:
 
 
 def narrowed(levels: np.ndarray) -> np.ndarray:
-    """Levels of any range as bytes, uint8 [h, w].
+    """Levels of any range as bytes, uint8 of the same shape.
 
     Fractions are stretched, the smallest to 0 and the largest to 255; what is not finite is 0. Whole numbers up to 255 stay,
     and larger ones lose what they have beyond eight bits: of 12, as detectors have them, where none is above 4095, else of 16.

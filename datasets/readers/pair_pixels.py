@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.datasets.bundle import Split
 from benchmarks.datasets.matlab import read_mat
 from benchmarks.datasets.prod import keyed
-from benchmarks.datasets.readers.object_masks import read_colours
+from benchmarks.datasets.readers.object_masks import read_alike
 from benchmarks.datasets.readers.pair_paths import Pair, PairFiles
 from benchmarks.datasets.readers.photo_crops import SMALLEST, middle
 from benchmarks.errors import BenchmarkError
@@ -46,7 +46,7 @@ def pair_split(files: PairFiles, pairs: Sequence[Pair], cut: Cut, condition: str
     rows: dict[str, list[np.ndarray]] = {"image": [], "clean": []}
     ids, owners = [], []
     for index, pair in enumerate(pairs):
-        both = {"image": read_colours(files.read(pair.image)), "clean": read_colours(files.read(pair.clean))}
+        both = dict(zip(rows, read_alike([files.read(pair.image), files.read(pair.clean)]), strict=True))
         height, width = fitting(both["image"], both["clean"], pair.name)
         if cut.side > min(height, width):
             option = "crop" if cut.seed is None else "tile"

@@ -95,7 +95,7 @@ class Observation:
     @property
     def noise(self) -> float:
         """The deviation of the noise: as it is known, else estimated."""
-        return self.sigma if math.isfinite(self.sigma) else float(estimated_sigma(self.noisy).mean())
+        return self.sigma if math.isfinite(self.sigma) else float(estimated_sigma(self.noisy, self.observed).mean())
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,22 @@ class Restoration:
     deviation: float = math.nan
 
 
-def estimated_sigma(cube: Tensor) -> Tensor:
+def estimated_sigma(cube: Tensor, seen: Tensor | None = None) -> Tensor:
     """The deviation of the noise in each band of [c, h, w], from its finest diagonal Haar coefficients (Donoho and Johnstone
-    1994); the edges of a scene enter as well, so that it is rather too large."""
-    even = cube[:, : cube.shape[1] // 2 * 2, : cube.shape[2] // 2 * 2]
-    detail = (even[:, ::2, ::2] - even[:, 1::2, ::2] - even[:, ::2, 1::2] + even[:, 1::2, 1::2]) / 2
-    return detail.flatten(1).abs().median(1).values / MAD
+    1994); the edges of a scene enter as well, so that it is rather too large.
+
+    Entries that are not `seen` [c, h, w] hold no noise, so squares of four with one of them are left out. 0 without any square.
+    """
+    parts = [
+        cube[:, top : cube.shape[1] // 2 * 2 : 2, left : cube.shape[2] // 2 * 2 : 2]
+        for top in (0, 1)
+        for left in (0, 1)
+    ]
+    detail = ((parts[0] - parts[1] - parts[2] + parts[3]) / 2).flatten(1).abs()
+    if not detail.numel():
+        return cube.new_zeros(len(cube))
+    if seen is None or bool(seen.all()):
+        return detail.median(1).values / MAD
+    whole = seen[:, : cube.shape[1] // 2 * 2, : cube.shape[2] // 2 * 2].unfold(1, 2, 2).unfold(2, 2, 2).all(-1).all(-1)
+    found = torch.where(whole.flatten(1), detail, torch.nan).nanmedian(1).values / MAD
+    return torch.where(found.isnan(), found.nanmean().nan_to_num(0.0), found)  # a band without a square, as the others

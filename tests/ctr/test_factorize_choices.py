@@ -118,3 +118,38 @@ def test_a_sequential_layer_errs_less_on_the_inputs_that_it_gets() -> None:
             for kind, network in (("sequential", sequential), ("parallel", parallel))
         }
     assert error["sequential"] < error["parallel"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("method.table_rank=3",), r"method\.table_rank=3 is about embedding units"),
+        (
+            ("method.targets=[embedding]", "method.table_rank=2", "method.rank=null", "method.inner_activation=relu"),
+            "about linear",
+        ),
+        (("method.rank=null", "method.energy=1.0"), r"make none of .* smaller"),
+    ],
+)
+def test_settings_without_effect_are_refused(words: tuple[str, ...], message: str) -> None:
+    with pytest.raises(BenchmarkError, match=message):
+        compressed("method=svd", *words)
+
+
+def test_a_control_of_a_budget_chooses_its_own_widths() -> None:
+    with pytest.raises(BenchmarkError, match="chooses the widths"):
+        load_method(bench_of("method=small_dim", "method.budget=0.5", "method.hidden_units=[8]").spec)
+
+
+def test_a_control_of_heads_takes_widths_that_they_share_evenly() -> None:
+    for word in ("method.match_rank=16", "method.budget=0.9"):
+        bench = bench_of("method=small_dim", "model=finalmlp", "model.hidden_units=[400,400]", word)
+        (width,) = set(load_method(bench.spec).build(bench).built_from["settings"]["hidden_units"])
+        assert width % 40 == 0
+        assert 0 < width < 400
+
+
+def test_a_budget_of_what_makes_nothing_smaller_is_refused() -> None:
+    bench = bench_of("method=mixed_dim", "method.min_rows=100000", "method.budget=0.5")
+    with pytest.raises(BenchmarkError, match="nothing in the network that it makes smaller"):
+        load_method(bench.spec).check(bench)

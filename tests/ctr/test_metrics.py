@@ -155,3 +155,12 @@ def test_without_users_what_ranks_within_them_has_no_value_and_the_interval_is_o
         assert "there are no users to rank within" in rows[name].reason
     assert rows["auc"].ci_kind == "bootstrap-95 over samples, 200 of them"
     assert rows["auc"].value is not None
+
+
+def test_predictions_that_are_no_numbers_are_not_ranked():
+    samples = clicks(n=60)
+    samples["prediction"] = samples["prediction"].astype(np.float32)
+    samples["prediction"][:7] = np.nan
+    rows = score(METRICS, samples, "test", UNIT).quality
+    assert [row.value for row in rows] == [None] * len(METRICS)
+    assert {row.reason for row in rows} == {"7 of 60 predictions are not finite"}

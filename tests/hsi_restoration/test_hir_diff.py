@@ -276,6 +276,17 @@ def test_the_level_of_noise_is_estimated_where_it_is_not_known() -> None:
     np.testing.assert_allclose(estimated_sigma(noisy), [0.05, 0.1, 0.2, 0.4], rtol=0.08)
     assert Observation(noisy).noise == pytest.approx(0.1875, rel=0.08)
     assert Observation(noisy, sigma=0.3).noise == 0.3
+    line = Observation(noisy[:, :1].contiguous())
+    assert line.noise == 0
+
+
+def test_cubes_of_little_noise_have_as_many_steps_to_show_as_others() -> None:
+    made = [noisy_cube(sigma, seed) for seed, sigma in enumerate((0.004, 0.02, 0.3))]
+    network = sampler(start="observation", steps=20)
+    with torch.no_grad():
+        steps = [each.steps for each in network.restore(made)]
+    assert [len(each) for each in steps] == [20, 20, 20]
+    assert torch.equal(steps[0][0], steps[0][1])
 
 
 def test_a_perfect_prior_denoises_in_one_step() -> None:

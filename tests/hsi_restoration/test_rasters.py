@@ -133,6 +133,28 @@ def test_the_range_of_a_noisy_cube_is_that_of_its_signal() -> None:
     assert signal_range(clean) == (clean.min(), clean.max())
 
 
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_pixels_without_data_do_not_hide_the_noise_of_the_others(tmp_path: Path, share: float) -> None:
+    y, x = np.mgrid[:96, :96]
+    values = (1000 + 20 * x + 10 * y + np.zeros((6, 1, 1))).astype(np.float32)
+    values += 100 * np.random.default_rng(0).normal(size=values.shape).astype(np.float32)
+    values[:, : int(96 * share)] = -1
+    raw, split = HSIRestoration().read_input(write(tmp_path / "in.tif", values, nodata=-1), {})
+    assert split.columns["sigma"][0] * (raw.high - raw.low) == pytest.approx(100, rel=0.1)
+
+
+def test_a_mask_of_whole_numbers_without_a_mark_goes_with_them(tmp_path: Path) -> None:
+    mask = np.ones((HEIGHT, WIDTH), bool)
+    mask[3:5, 7:] = False
+    source = write(tmp_path / "in.tif", cube(), nodata=None)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(source, "r+") as file:
+        file.write_mask(mask)
+    restored(source, tmp_path / "out.tif")
+    with rasterio.open(tmp_path / "out.tif") as file:
+        assert np.array_equal(file.dataset_mask() > 0, mask)
+        np.testing.assert_array_equal(file.read()[:, mask], cube()[:, mask])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -55,6 +55,23 @@ def predict(store: Path, source: Path, output: Path) -> np.ndarray:
         return file.read(1)
 
 
+def test_what_a_mask_hides_is_no_data(tmp_path: Path) -> None:
+    path = write(tmp_path / "in.tif", scene(20, 24), WAVELENGTHS)
+    mask = np.ones((20, 24), bool)
+    mask[:7] = False
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+        file.write_mask(mask)
+    (window,) = RasterSource([read_header(path)]).windows(np.array([[0, 0, 0]]), 20)
+    assert np.array_equal(np.isfinite(window).all(0), mask[:, :20])
+
+
+@pytest.mark.parametrize("bad", ["0", "0.0"])
+def test_bad_bands_of_an_envi_header_are_left_out(tmp_path: Path, bad: str) -> None:
+    path = write(tmp_path / "in.tif", scene(5, 6)[:6], WAVELENGTHS[:6])
+    (tmp_path / "in.hdr").write_text(f"ENVI\nbands = 6\nbbl = {{1, 1, 1, {bad}, 1, 1}}\n")
+    assert read_header(path).bands.tolist() == [1, 2, 3, 5, 6]
+
+
 def test_classes_lie_where_the_scene_does_with_names_and_colours(store: Path, tmp_path: Path) -> None:
     cube = scene()
     cube[:, :3, :5] = -9999

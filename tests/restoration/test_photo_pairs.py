@@ -89,16 +89,16 @@ def test_of_pictures_that_are_cut_only_the_squares_are_held(
     decoded: list[weakref.ref[np.ndarray]] = []
     held: list[int] = []
 
-    def decode(content: Any, real: Callable[[Any], np.ndarray] = pair_pixels.read_colours) -> np.ndarray:
+    def decode(contents: Any, real: Callable[[Any], list[np.ndarray]] = pair_pixels.read_alike) -> list[np.ndarray]:
         held.append(sum(reference() is not None for reference in decoded))
-        pixels = np.array(real(content))
-        decoded.append(weakref.ref(pixels))
-        return pixels
+        both = [np.array(pixels) for pixels in real(contents)]
+        decoded.extend(map(weakref.ref, both))
+        return both
 
-    monkeypatch.setattr(pair_pixels, "read_colours", decode)
+    monkeypatch.setattr(pair_pixels, "read_alike", decode)
     photo_pairs.read(own(), **OWN, tile=8, tiles=2, crop=8)
     assert len(decoded) == 14
-    assert max(held) <= 3  # the pair before this one, and the first of this one
+    assert max(held) <= 2  # the pair before this one
 
 
 def png(pixels: np.ndarray, mode: str | None = None) -> bytes:
@@ -120,6 +120,16 @@ def test_gray_transparent_and_deep_images_become_eight_bits_of_three_colours(
     assert np.array_equal(test.columns["image"][1], colours)
     assert np.array_equal(test.columns["clean"][1], np.repeat(gray[..., None], 3, 2))
     assert test.columns["clean"][0].shape == (*SIZE, 3)
+
+
+def test_deep_images_of_a_pair_are_on_one_scale(own: Callable[..., dict[str, Path]]) -> None:
+    clean = np.linspace(200, 4000, 480).reshape(SIZE).round().astype(np.uint16)
+    noisy = (clean + np.random.default_rng(0).normal(0, 100, SIZE).clip(-150, None)).round().astype(np.uint16)
+    assert noisy.max() > 4095 > clean.max()  # by itself, one would be of 16 bits and the other of 12
+    test = photo_pairs.read(own(test_input_0=png(noisy), test_target_0=png(clean)), **OWN)[0].test
+    image, truth = (test.columns[name][0].astype(float) for name in ("image", "clean"))
+    assert np.abs(image[..., 0] - noisy / 257).max() <= 1
+    assert np.abs(truth[..., 0] - clean / 257).max() <= 1
 
 
 @pytest.mark.parametrize(
