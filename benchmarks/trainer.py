@@ -23,7 +23,7 @@ from benchmarks.device import device_random, resume_device_random
 from benchmarks.epochs import EpochBatches, History
 from benchmarks.follower import leads
 from benchmarks.models.named import always_trained
-from benchmarks.models.rowwise import RowwiseAdagrad, Together, clip_with_rows, train_by_rows
+from benchmarks.models.rowwise import RowwiseAdagrad, Together, clip_with_rows, row_groups, train_by_rows
 from benchmarks.moving_average import moving_average
 from benchmarks.progress import Bar, quiet
 from benchmarks.schedule import schedule
@@ -100,7 +100,9 @@ class Training(lightning.LightningModule):
             kind = torch.optim.AdamW if plan["optimizer"] == "adamw" else torch.optim.Adam
             optimizer = kind(groups, rate, betas=(0.9, plan["beta2"]), weight_decay=decay, **fused)
         if rows:
-            by_rows = RowwiseAdagrad(rows, plan["table_learning_rate"], weight_decay=self.table_decay)
+            by_rows = RowwiseAdagrad(
+                row_groups(self.network), plan["table_learning_rate"], weight_decay=self.table_decay
+            )
             optimizer = Together(optimizer, by_rows) if parameters else by_rows
         factor = schedule(plan, int(self.trainer.estimated_stepping_batches))
         if factor is None:

@@ -25,6 +25,7 @@ class FieldEmbedding(nn.Module):
         self.embedding_dim = embedding_dim
         self.std = std
         self.sparse = False
+        self.decays = True  # whether an embedding regulariser acts on it, however it is trained
         self.weight = nn.Parameter(torch.empty(sum(self.cardinalities), embedding_dim))
         # int64 also lifts narrow ids (int16, int32) when it is added; a float would be exact to 2**24 rows only.
         starts = [0, *accumulate(self.cardinalities)][:-1]

@@ -20,7 +20,11 @@ class RowwiseAdagrad(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, params: Iterable[nn.Parameter], lr: float = 1e-2, weight_decay: float = 0.0, eps: float = 1e-8
+        self,
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        lr: float = 1e-2,
+        weight_decay: float = 0.0,
+        eps: float = 1e-8,
     ) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "eps": eps})
 
@@ -83,6 +87,16 @@ def train_by_rows(network: nn.Module) -> list[nn.Parameter]:
     for table in tables:
         table.sparse = True
     return [table.weight for table in tables if table.weight.requires_grad]
+
+
+def row_groups(network: nn.Module) -> list[dict[str, Any]]:
+    """The tables that train by rows as groups of an optimiser: one that no regulariser acts on has no decay."""
+    tables = [module for module in network.modules() if isinstance(module, FieldEmbedding) and module.sparse]
+    trained = [table for table in tables if table.weight.requires_grad]
+    decaying = [table.weight for table in trained if table.decays]
+    others = [table.weight for table in trained if not table.decays]
+    groups: list[dict[str, Any]] = [{"params": decaying}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
 
 
 @torch.no_grad()

@@ -53,6 +53,7 @@ class QRFieldEmbedding(nn.Module):
         multiply = operation == "multiply"
         self.remainder = FieldEmbedding(remainders, embedding_dim, std)
         self.quotient = FieldEmbedding(quotients, embedding_dim, 1.0 if multiply else std * 0.5**0.5)
+        self.quotient.decays = not multiply
         if not multiply:
             parts = self.remainder.weight.detach().split(self.remainder.cardinalities)
             for field in split:
@@ -73,7 +74,7 @@ class QRFieldEmbedding(nn.Module):
         its square as in a dense table.
         """
         yield from self.remainder.tables()
-        if self.operation == "add":
+        if self.quotient.decays:
             yield from self.quotient.tables()
 
     def blueprint(self) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from benchmarks.models.embedding import FieldEmbedding
-from benchmarks.models.rowwise import RowwiseAdagrad, Together, clip_with_rows, train_by_rows
+from benchmarks.models.lowrank.quotient import QRFieldEmbedding
+from benchmarks.models.rowwise import RowwiseAdagrad, Together, clip_with_rows, row_groups, train_by_rows
 
 ROWS, DIM = (40, 30), 5
 
@@ -88,3 +89,15 @@ def test_a_regulariser_leaves_tables_that_train_by_rows_to_their_optimiser(netwo
     assert len(list(network[0].tables())) == 1
     train_by_rows(network)
     assert list(network[0].tables()) == []
+
+
+@pytest.mark.parametrize(("operation", "kept"), [("multiply", True), ("add", False)])
+def test_what_a_regulariser_leaves_alone_does_not_decay_by_rows_either(operation: str, kept: bool) -> None:
+    table = QRFieldEmbedding([40], 3, [8], operation)
+    train_by_rows(table)
+    optimiser = RowwiseAdagrad(row_groups(table), lr=0.1, weight_decay=1.0)
+    before = table.quotient.weight.detach().clone(), table.remainder.weight.detach().clone()
+    (0.0 * table(torch.arange(40)[:, None])).sum().backward()
+    optimiser.step()
+    assert torch.equal(table.quotient.weight, before[0]) == kept
+    assert not torch.equal(table.remainder.weight, before[1])
