@@ -123,9 +123,16 @@ def _has_two(values: Iterable[Any]) -> bool:
 
 
 def settings_read(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a run of this kind of method reads: only what compresses or adapts is fine-tuned."""
-    finetuned = config.get("method", {}).get("kind") in (None, "compress", "adapt")
-    return {name: value for name, value in flatten(config).items() if finetuned or not name.startswith("finetune.")}
+    """The settings that a run of this kind of method reads: only what compresses or adapts is fine-tuned, and a network whose
+    weights are loaded, and nothing more, is not trained."""
+    method = config.get("method", {})
+    groups: tuple[str, ...] = () if method.get("kind") in (None, "compress", "adapt") else ("finetune.",)
+    of_training: set[str] = set()
+    if method.get("name") == "none" and config.get(WEIGHTS) is not None:
+        groups += ("trainer.",)
+        of_training = {f"task.{name}" for name in config.get("task", {}).get("training", ())}
+    read = {name: value for name, value in flatten(config).items() if not name.startswith(groups)}
+    return {name: value for name, value in read.items() if name not in of_training}
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -91,3 +91,15 @@ def test_rows_of_one_model_say_which_of_several_weights_they_start_from():
     expected = ["none weights=a", "none weights=b", "lora rank=4 weights=b", "svd rank=8 weights=a", "continued"]
     assert names(*rows) == expected
     assert names(*rows[2:3]) == ["lora rank=4"]
+
+
+def test_a_network_that_was_loaded_is_not_told_from_a_trained_one_by_how_that_was_trained():
+    trained, loaded = record("none"), record("none")
+    for one, weights, epochs, crop in ((trained, None, 24, 96), (loaded, "published", 800, 0)):
+        one.config |= {
+            "weights": weights,
+            "trainer": {"max_epochs": epochs},
+            "task": {"training": ["crop"], "crop": crop},
+        }
+        one.config["method"]["kind"] = "train"
+    assert names(loaded, trained) == ["none weights=published", "none task.crop=96 weights=null"]
