@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
@@ -24,18 +23,13 @@ from benchmarks import registry
 from benchmarks.datasets.card import cards, load_card
 from benchmarks.errors import BenchmarkError, nearest, unknown
 from benchmarks.settings import RANGES, Finetune, Settings, Trainer
+from benchmarks.typed_paths import quoted
 
 MODULE = "benchmarks.conf"
 FOLDER_GROUPS = ("trainer", "scale", "tuned", "experiment")
 CHOICE_GROUPS = (*registry.GROUPS, "data", *FOLDER_GROUPS)
 OFF = ("experiment=null", "tuned=null")
 """Groups that can be switched off, which Hydra spells otherwise."""
-PATHS = ("store", "weights", "model.checkpoint")
-"""Settings that name files."""
-PATH = re.compile(r"^~|[=(){}\[\] ]")
-"""What a path may have, and Hydra's grammar only in quotes."""
-SWEPT = re.compile(r"^['\"]|,|\$\{|^(choice|glob|range|interval|shuffle|sort|tag)\(")
-"""What is in quotes already, or has a meaning in that grammar."""
 CUT_UP = ("fsdp_", "deepspeed", "model_parallel")
 """Lightning's further strategies that give each device a part of the network."""
 SHARDED = {
@@ -152,19 +146,10 @@ def split_override(override: str) -> tuple[str, str]:
 def _as_hydra_spells(overrides: Iterable[str]) -> list[str]:
     """The tuned file is on unless removed; an experiment is off unless chosen, and Hydra cannot remove what is not there."""
     return [
-        "~tuned" if override == "tuned=null" else _quoted(override)
+        "~tuned" if override == "tuned=null" else quoted(override)
         for override in overrides
         if override != "experiment=null"
     ]
-
-
-def _quoted(override: str) -> str:
-    """An override whose value is a path as Hydra's grammar has it: `weights=epoch=3.ckpt` is no mistake, and ~ is a home."""
-    key, _, value = override.partition("=")
-    if key.lstrip("+") not in PATHS or not PATH.search(value) or SWEPT.search(value):
-        return override
-    escaped = os.path.expanduser(value).replace("'", "\\'")
-    return f"{key}='{escaped}'"
 
 
 def _check_choices(overrides: Iterable[str]) -> None:
@@ -336,7 +321,7 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     """All points of a sweep, in the order in which Hydra's basic sweeper runs them."""
     register()
     try:
-        parsed = OverridesParser.create(config_loader=_loader()).parse_overrides([*map(_quoted, overrides)])
+        parsed = OverridesParser.create(config_loader=_loader()).parse_overrides([*map(quoted, overrides)])
     except HydraException as error:
         raise _explain(error, overrides) from None
     points: list[list[str]] = [[]]

@@ -100,9 +100,7 @@ class Training(lightning.LightningModule):
             kind = torch.optim.AdamW if plan["optimizer"] == "adamw" else torch.optim.Adam
             optimizer = kind(groups, rate, betas=(0.9, plan["beta2"]), weight_decay=decay, **fused)
         if rows:
-            by_rows = RowwiseAdagrad(
-                row_groups(self.network), plan["table_learning_rate"], weight_decay=self.table_decay
-            )
+            by_rows = RowwiseAdagrad(row_groups(self.network), plan["table_learning_rate"], self.table_decay)
             optimizer = Together(optimizer, by_rows) if parameters else by_rows
         factor = schedule(plan, int(self.trainer.estimated_stepping_batches))
         if factor is None:

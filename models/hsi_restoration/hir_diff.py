@@ -92,8 +92,8 @@ class HIRDiff(ReducedSampler):
         deviations = [observation.noise for observation in observations for _ in range(self.samples)]
         reduced = answered(steps, self.answer, repeated, deviations).unflatten(0, (len(observations), self.samples))
         steps = steps.unflatten(1, (len(observations), self.samples)).mean(2)
-        if lacking := self.steps - len(steps):  # little noise begins so near the end that there are fewer levels
-            steps = torch.cat([steps[:1].expand(max(0, lacking), *steps.shape[1:]), steps])
+        if (lacking := self.steps - len(steps)) > 0:  # little noise begins so near the end that there are fewer levels
+            steps = torch.cat([steps[:1].expand(lacking, *steps.shape[1:]), steps])
         return [
             self._made(guidance, bands, reduced[index], steps[:, index])
             for index, (guidance, bands) in enumerate(zip(guidances, chosen, strict=True))

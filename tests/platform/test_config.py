@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from hydra.core.config_store import ConfigStore
 
-from benchmarks.config import choices, compose, expand, forget
+from benchmarks.config import choices, expand
 from benchmarks.errors import BenchmarkError
 from benchmarks.later import LATER
 from benchmarks.registry import entries, tasks_for
@@ -233,72 +232,10 @@ def test_a_glob_names_the_choices_of_a_group_and_no_default(group: str) -> None:
     assert [point[0] for point in expand([f"{group}=glob(*)"])] == [f"{group}={name}" for name in choices(group)]
 
 
-def test_a_tuned_file_serves_its_pair_alone_and_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = ConfigStore.instance()
-    monkeypatch.setitem(store.repo, "tuned", {})
-    node = {"method": {"rank": 7}, "tuned": {"budget": "20 runs", "space": "rank 1 to 64", "metric": "validation auc"}}
-    store.store(group="tuned", name="ctr_svd", node=node, package="_global_")
-    tuned, untuned, other = (
-        RunSpec.of(words) for words in (["method=svd"], ["method=svd", "tuned=null"], ["method=afm"])
-    )
-    assert (tuned.config["method"]["rank"], tuned.config["tuned"]["budget"]) == (7, "20 runs")
-    assert RunSpec.of(["method=svd", "method.rank=3"]).config["method"]["rank"] == 3
-    assert (untuned.config["method"]["rank"], untuned.config["tuned"], other.config["tuned"]) == (16, None, None)
-    assert tuned.base().key == untuned.base().key
-    assert (tuned.tuned, untuned.tuned, other.tuned) == (True, False, False)
-
-
-def test_a_run_is_tuned_where_searched_values_serve_the_data_that_they_were_found_on() -> None:
-    words = ["experiment=medseg_adapters", "method=pissa"]
-    assert RunSpec.of([*words, "method.rank=8", "seed=2"]).tuned
-    assert not RunSpec.of([*words, "finetune.learning_rate=1e-3"]).tuned
-    assert not RunSpec.of([*words, "data=isbi2012_em"]).tuned
-
-
-def test_values_that_were_searched_for_a_base_make_another_run_of_what_starts_from_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    before, alone = RunSpec.of(["method=svd"]), RunSpec.of(["method=none"])
-    monkeypatch.setitem(ConfigStore.instance().repo, "tuned", {})
-    node = {"trainer": {"learning_rate": 0.05}, "tuned": {"budget": "2 runs"}}
-    ConfigStore.instance().store(group="tuned", name="ctr_none", node=node, package="_global_")
-    forget()
-    found, base = RunSpec.of(["method=svd"]), RunSpec.of(["method=none"])
-    assert base.config["trainer"]["learning_rate"] == 0.05
-    assert base.config_hash != alone.config_hash
-    assert found.base().key == base.key
-    assert (found.key != before.key, found.config_hash != before.config_hash) == (True, True)
-    assert RunSpec.of(["method=svd", "if_exists=rerun", "store=x"]).key == found.key
-    assert RunSpec.of(["method=none", "if_exists=rerun"]).key == base.key
-    forget()
-
-
 def test_settings_of_a_method_go_to_a_base_of_the_same_method() -> None:
     words = ["task=restoration", "method=prod", "method.epochs=10"]
     assert RunSpec.of(words).base().config["method"]["epochs"] == 10
     assert RunSpec.of([*words[:1], "method=lora", "method.rank=2"]).base().config["method"]["epochs"] == 3
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("weights", "runs/epoch=3-step=9.ckpt"),
-        ("weights", "model (1) [b].pt"),
-        ("store", "it's {here}=x"),
-        ("weights", "'quoted=1.pt'"),
-    ],
-)
-def test_a_path_may_have_signs_of_the_grammar(name: str, value: str, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert compose([f"{name}={value}"])[name] == value.strip("'")
-    ((point,),) = expand([f"{name}={value}"])
-    assert compose([point])[name] == value.strip("'")
-
-
-def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert compose(["store=~/results"])["store"] == str(tmp_path / "results")
 
 
 def test_an_experiment_can_be_switched_off() -> None:
