@@ -32,7 +32,7 @@ FEATURES = 6
 
 def read(
     files: Mapping[str, Path], *, tiles: int = 20, size: int = 16, bands: int = 60, visible: int = 8, infrared: int = 6,
-    window: int = 8, stride: int = 4, seed: int = 2021,
+    window: int = 8, stride: int = 8, seed: int = 2021,
 ) -> tuple[Fold, ...]:  # fmt: skip
     """One fold of so many `tiles` of `size` x `size` pixels with so many `bands` from 400 to 2500 nm, 60 / 20 / 20 %.
 
