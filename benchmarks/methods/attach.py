@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -37,7 +38,7 @@ class Attach(Adapt):
 
     def check(self, bench: Workbench) -> None:
         # Shapes decide; a decomposition of weights that are not the base's would be for nothing.
-        self._attach(bench.fresh().to("meta"))
+        self._updates(layers_of(bench.fresh().to("meta")))
 
     def adapt(self, network: nn.Module, bench: Workbench) -> nn.Module:
         if whole := self._attach(network):
@@ -57,6 +58,14 @@ class Attach(Adapt):
             freeze_matrices(network)
         else:
             network.requires_grad_(False)
+        made, whole = self._updates(layers)
+        attach({name: layers[name] for name in made}, lambda name, _: made[name])
+        for name in whole:
+            layers[name].weight.requires_grad_(True)
+        return whole
+
+    def _updates(self, layers: Mapping[str, Layer]) -> tuple[dict[str, Update], list[str]]:
+        """The update of every layer that gets one, and the names of those that train as a whole."""
         made: dict[str, Update] = {}
         small: dict[str, RankError] = {}
         for name, layer in layers.items():
@@ -66,10 +75,7 @@ class Attach(Adapt):
                 small[name] = error
         if not made:
             raise next(iter(small.values()))
-        attach({name: layers[name] for name in made}, lambda name, _: made[name])
-        for name in small:
-            layers[name].weight.requires_grad_(True)
-        return list(small)
+        return made, list(small)
 
 
 def layers_of(network: nn.Module) -> dict[str, Layer]:

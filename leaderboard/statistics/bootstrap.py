@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,8 @@ DEFAULT_RESAMPLES = 1000
 DEFAULT_SEED = 20240117
 FEW_UNITS = 12
 """So many units at most are often drawn alike in several resamples: of 4 units there are 35 samples with replacement."""
+KEPT = 2**20
+"""So many counts at most, of all resamples together, are drawn once for all test sets of as many units."""
 
 
 class Interval(NamedTuple):
@@ -63,9 +65,10 @@ class Resampler:
 
     def unit_counts(self, b: int) -> np.ndarray:
         """How often resample `b` drew each sorted unit: uint16 [n_units] with the sum n_units."""
-        # Drawn anew on each call: a test set with a million units would fill gigabytes if all resamples were kept.
-        drawn = uniform_integers((self.seed, b), self.n_units, self.n_units)
-        return np.bincount(drawn, minlength=self.n_units).astype(np.uint16)
+        # Of a test set with a million units all resamples would fill gigabytes: those are drawn anew on each call.
+        if self.resamples * self.n_units <= KEPT:
+            return _all_counts(self.n_units, self.resamples, self.seed)[b]
+        return _counts(self.n_units, b, self.seed)
 
     def sample_weights(self, b: int) -> np.ndarray:
         """How often resample `b` drew each sample, in the order of `units`: uint16 [n_samples]."""
@@ -101,6 +104,19 @@ class Resampler:
                 drawn = counts[self.unit_of_sample].astype(np.float64)
                 values[:, b] = [statistic(drawn) for statistic in statistics]
         return values
+
+
+def _counts(n_units: int, b: int, seed: int) -> np.ndarray:
+    drawn = uniform_integers((seed, b), n_units, n_units)
+    return np.bincount(drawn, minlength=n_units).astype(np.uint16)
+
+
+@lru_cache(maxsize=16)
+def _all_counts(n_units: int, resamples: int, seed: int) -> np.ndarray:
+    """uint16 [resamples, n_units], not to be written to."""
+    counts = np.stack([_counts(n_units, b, seed) for b in range(resamples)])
+    counts.setflags(write=False)
+    return counts
 
 
 def interval(replicates: np.ndarray, level: float = 0.95) -> Interval:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.leaderboard.statistics import bootstrap
 from benchmarks.leaderboard.statistics.bootstrap import Resampler, interval, uniform_integers
 
 
@@ -62,6 +63,17 @@ def test_resamples_that_drew_alike_share_one_computation_and_the_values_stay():
     drawn = np.array(list(resampler))
     np.testing.assert_array_equal(replicates, [np.average(values, weights=weights) for weights in drawn])
     assert len(asked) == len(np.unique(drawn, axis=0)) <= 35
+
+
+def test_draws_that_are_kept_are_those_of_a_test_set_too_large_to_keep_them(monkeypatch):
+    kept = Resampler(np.arange(30), resamples=20)
+    drawn, digest = np.array(list(kept)), kept.digest
+    with pytest.raises(ValueError, match="read-only"):
+        kept.unit_counts(0)[0] = 1
+    monkeypatch.setattr(bootstrap, "KEPT", 0)
+    anew = Resampler(np.arange(30), resamples=20)
+    np.testing.assert_array_equal(np.array(list(anew)), drawn)
+    assert anew.digest == digest
 
 
 def test_runs_with_differently_ordered_samples_give_an_exact_paired_bootstrap():
