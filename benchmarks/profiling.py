@@ -37,10 +37,12 @@ PATIENCE, FEWEST = 15.0, 3
 """Seconds after which what is so slow that even the fewest calls take longer is not asked again, and how often it is at least."""
 SHARE = 0.3
 """Of these seconds, for a second form of the same network."""
-BRIEF = 0.02
+BRIEF = 0.01
 """Of these seconds and of the fewest calls, where only something is to be timed (`profile=brief`), without a warm-up."""
 PROBE_SECONDS = 300.0
 """After so long no answer of a fresh process is waited for: its memory is not known then, and the run is none the worse."""
+FRESH = 64
+"""Batches that calls go round."""
 ROUNDS = 7
 """Blocks of a measurement: as few as a rank test over blocks can do with."""
 SESSION = uuid.uuid4().hex[:12]
@@ -109,9 +111,10 @@ class Timer:
         self.device = getattr(solver, "device", torch.device("cpu"))
         random = np.random.default_rng(0)
         task = getattr(solver, "task", None)
-        self.batches = [drawn(split, task, random.integers(0, _parts(split, task), batch_size)) for _ in range(64)]
         # A second form is timed as often as the first one; what is brief is not.
         self.thorough = min(1.0, share / SHARE)
+        parts, fresh = _parts(split, task), self._of(FRESH)
+        self.batches = [drawn(split, task, random.integers(0, parts, batch_size)) for _ in range(fresh)]
         self.calls = 0
         self.times: list[list[float]] = []
         self.begun: list[float] = []

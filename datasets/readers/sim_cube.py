@@ -24,7 +24,7 @@ def read(
     *,
     cubes: int = 2,
     size: int = 32,
-    bands: int = 24,
+    bands: int = 16,
     degradation: str = "gaussian",
     sigma: float = 50.0,
     rate: float = 0.8,
@@ -39,7 +39,7 @@ def read(
     if min(cubes, 1) < 1 or size < 8 or size % 4 or bands - 2 * cubes < 4:
         raise BenchmarkError(
             f"sim_cube needs a size of 8 or more that 4 divides and 4 bands or more in its last cube; given: data.cubes={cubes} "
-            f"data.size={size} data.bands={bands}. Type data.cubes=2 data.size=32 data.bands=24."
+            f"data.size={size} data.bands={bands}. Type data.cubes=2 data.size=32 data.bands=16."
         )
     spoil = Degradation(degradation, sigma, rate, sigma_after, seed)
     made = np.random.default_rng([seed, 1]).spawn(cubes + 1 + PHOTOS)
