@@ -34,7 +34,7 @@ CUT_UP = ("fsdp_", "deepspeed", "model_parallel")
 """Lightning's further strategies that give each device a part of the network."""
 SHARDED = {
     "tables": ("dense", "rows of a table that is cut up are not trained by themselves"),
-    "precision": ("32-true bf16-mixed bf16-true", "gradients that are cut up are not scaled, nor kept in 64 bits"),
+    "precision": ("32-true bf16-mixed", "gradients that are cut up are not scaled"),
     "compile": ("false", "a network is compiled as a whole, and gathered in parts"),
     "accelerator": ("auto cpu gpu cuda", "networks are cut up under NCCL and gloo alone"),
 }

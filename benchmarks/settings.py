@@ -40,11 +40,9 @@ Precision = Enum(
         "32-true": "32-true",
         "16-mixed": "16-mixed",
         "bf16-mixed": "bf16-mixed",
-        "bf16-true": "bf16-true",
-        "64-true": "64-true",
     },
 )
-"""Number formats of the trainer, by Lightning's names."""
+"""Number formats of the trainer, by Lightning's names: those that keep weights, metrics and what is saved in 32 bits."""
 
 
 class Accelerator(Enum):

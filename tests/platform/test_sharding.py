@@ -30,7 +30,7 @@ tiny = importlib.util.module_from_spec(_described)
 sys.modules["sharded_training"] = tiny  # a NamedTuple looks its module up
 _described.loader.exec_module(tiny)
 
-ONE = sorted(tiny.CASES.keys() - {"normed", "half", "mixed", "shrunk"})
+ONE = sorted(tiny.CASES.keys() - {"normed", "mixed", "shrunk"})
 """Cases that a single process trains alike: in each of two BatchNorm sees half a batch, sums in bf16 are of fewer numbers, and
 what is largest by a rounding may be another number."""
 
@@ -143,7 +143,7 @@ def test_blocks_of_several_layers_are_gathered_by_themselves() -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["tables=rowwise_adagrad", "precision=16-mixed", "precision=64-true", "compile=true", "accelerator=mps"],
+    ["tables=rowwise_adagrad", "precision=16-mixed", "compile=true", "accelerator=mps"],
 )
 def test_what_does_not_go_with_it_is_refused_with_what_to_type(word: str) -> None:
     with pytest.raises(BenchmarkError, match=rf"'trainer\.{word}' does not go .* or trainer\.strategy=ddp"):
