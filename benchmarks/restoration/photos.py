@@ -48,7 +48,7 @@ def read_photo(path: Path) -> Photo:
     try:
         with warnings.catch_warnings(), Image.open(path) as file:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # size is what tiles are for
-            if file.mode.startswith(DEEP) or _deep_png(path, file.format) or _deep_tiff(file):
+            if file.mode.startswith(DEEP) or _deep_png(path, file.format) or _deep_tiff(file) or _deep_portable(file):
                 raise BenchmarkError(
                     f"{path} has more than 8 bits a channel, and restored images have 8. Convert a copy of it to 8 bits first."
                 )
@@ -102,3 +102,9 @@ def _deep_tiff(file: Image.Image) -> bool:
     """Whether it is a TIFF of more than 8 bits a channel, of which Pillow shows the upper 8 where it has colours."""
     tags = getattr(file, "tag_v2", {}) if file.format == "TIFF" else {}
     return max(tags.get(BITS_PER_SAMPLE, (1,))) > 8
+
+
+def _deep_portable(file: Image.Image) -> bool:
+    """Whether it is a PPM whose header allows values above 255, which Pillow scales down to them."""
+    given = [tile[3] for tile in getattr(file, "tile", [])] if file.format == "PPM" else []
+    return any(isinstance(args, tuple) and isinstance(args[-1], int) and args[-1] > 255 for args in given)

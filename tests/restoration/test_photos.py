@@ -103,7 +103,9 @@ def test_what_would_come_back_coarser_or_cannot_be_read_is_refused(tmp_path: Pat
         deep_tiff, "w", driver="GTiff", height=4, width=5, count=3, dtype="uint16", photometric="rgb"
     ) as file:
         file.write(np.full((3, 4, 5), 40000, np.uint16))
-    for path in (deep_gray, floats, deep_colours, deep_tiff):
+    deep_portable = tmp_path / "deep.ppm"
+    deep_portable.write_bytes(b"P6\n5 4\n1023\n" + np.full((4, 5, 3), 700, ">u2").tobytes())
+    for path in (deep_gray, floats, deep_colours, deep_tiff, deep_portable):
         with pytest.raises(BenchmarkError, match="more than 8 bits a channel"):
             read_photo(path)
     first, second = (Image.fromarray(each) for each in (COLOURS, COLOURS[::-1]))
