@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.leaderboard.operating import OPERATING, OperatingCurve
 from benchmarks.leaderboard.record import Quality
 from benchmarks.leaderboard.replicates import replicates_name
-from benchmarks.leaderboard.statistics.bootstrap import DEFAULT_SEED, Resampler, interval
+from benchmarks.leaderboard.statistics.bootstrap import DEFAULT_SEED, Resampler, expanded, interval
 from benchmarks.leaderboard.worst import WORST, Worst
 from benchmarks.metric import Metric, Operating, Samples
 from benchmarks.worst_units import worst_units
@@ -162,7 +162,7 @@ def _mean(metrics: Sequence[Metric], parts: Sequence[_Part]) -> _Part:
         counts,
         reasons,
         replicates,
-        sum(part.n_units for part in parts),
+        sum({part.digest: part.n_units for part in parts}.values()),  # conditions on the same units draw the same ones
         hashlib.sha256("".join(part.digest for part in parts).encode()).hexdigest(),
         sum(part.n_samples for part in parts),
     )
@@ -175,7 +175,7 @@ def _evaluation(metrics: Sequence[Metric], parts: Sequence[_Part], split: str, u
             value, replicates = part.values[index], part.replicates[index]
             low = high = None
             if replicates is not None:
-                low, high, _ = interval(replicates)
+                low, high, _ = interval(expanded(replicates, part.n_units)).within(metric.bounds)
                 if part.condition is None or index == 0:
                     kept[replicates_name(metric.name, part.condition)] = replicates
             defined = math.isfinite(value)

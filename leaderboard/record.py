@@ -32,7 +32,7 @@ class Quality(msgspec.Struct, kw_only=True, omit_defaults=False, forbid_unknown_
     """One measured quality: a metric on a split, optionally under a condition (scene, band layout, degradation).
 
     `value` is None where the metric is undefined, and `reason` says why. `n` counts the samples that entered, `dropped`
-    those that the metric's definition leaves out. The interval is of `ci_kind`, for example `bootstrap-95 over users`.
+    those that the metric's definition leaves out. The interval is of `ci_kind`, as `bootstrap-95 over users, 943 of them`.
     `bounds` are what the metric's definition allows (an end is None where there is none) and `perfect` is the value of
     answers without any error; both are the metric's own words, None where it declares nothing.
     """

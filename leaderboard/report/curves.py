@@ -185,5 +185,6 @@ def _area(curve: Curve, low: float, high: float) -> Figure:
     if not found.scores:
         return Figure(found.value, reason=found.reason)
     runs = list(found.scores.values())
-    ends = hierarchical_interval(np.stack([run.replicates for run in runs]), np.array([run.value for run in runs]))
+    replicates, values = np.stack([run.replicates for run in runs]), np.array([run.value for run in runs])
+    ends = hierarchical_interval(replicates, values, min(run.n_units for run in runs))
     return Figure(found.value, n=len(runs), low=ends.low, high=ends.high)

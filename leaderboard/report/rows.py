@@ -195,8 +195,10 @@ def _primary(runs: Sequence[Run], plan: Plan, condition: str | None = None) -> F
     if all(scores) and len({score.digest for score in scores if score}) == 1:
         known = [score for score in scores if score]
         low, high, _ = hierarchical_interval(
-            np.stack([score.replicates for score in known]), np.array([score.value for score in known])
-        )
+            np.stack([score.replicates for score in known]),
+            np.array([score.value for score in known]),
+            min(score.n_units for score in known),
+        ).within(plan.primary.bounds)
         return Figure(figure.value, figure.std, figure.n, low, high)
     if len(runs) == 1 and (quality := find_quality(runs[0].record, plan.primary.metric, condition)):
         return Figure(figure.value, None, 1, quality.ci_low, quality.ci_high)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -23,6 +24,14 @@ class Interval(NamedTuple):
     low: float | None
     high: float | None
     dropped: int
+
+    def within(self, bounds: tuple[float | None, float | None] | None) -> Interval:
+        """Without what the metric cannot be; an end of `bounds` is None where there is none."""
+        if self.low is None or self.high is None or bounds is None:
+            return self
+        least, most = bounds
+        low = self.low if least is None else max(self.low, least)
+        return Interval(low, self.high if most is None else min(self.high, most), self.dropped)
 
 
 class Resampler:
@@ -131,6 +140,33 @@ def interval(replicates: np.ndarray, level: float = 0.95) -> Interval:
         return Interval(None, None, dropped)
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), dropped)
+
+
+def expanded(replicates: np.ndarray, n: int, level: float = 0.95) -> np.ndarray:
+    """Replicates [..., B] of resamples of `n` units, their deviations from the mean widened for the small number of units."""
+    defined = np.where(np.isfinite(replicates), replicates, np.nan)
+    if n < 2 or np.isnan(defined).all():
+        return replicates
+    centre = np.nanmean(defined, axis=-1, keepdims=True)
+    return centre + expansion(n, level) * (replicates - centre)
+
+
+def standard_error(replicates: np.ndarray, n: int) -> float:
+    """The standard error of a statistic of `n` units by its finite replicates [B], which show (n - 1) / n of its square."""
+    return float(np.std(replicates)) * math.sqrt(n / max(n - 1, 1))
+
+
+def expansion(n: int, level: float = 0.95) -> float:
+    """What deviations of resamples of n >= 2 draws are multiplied by, so that their interval holds the truth as often as it says.
+
+    Plain resampling shows only (n - 1) / n of the variance and takes the normal quantile where Student's belongs: of 3 seeds a
+    95 % interval would hold the truth in about 71 of 100 cases, of 4 test images in 79. The expanded percentile interval mends
+    both (T. Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician 69, 2015).
+    """
+    from scipy.special import ndtri, stdtrit
+
+    upper = (1 + level) / 2
+    return math.sqrt(n / (n - 1)) * float(stdtrit(n - 1, upper) / ndtri(upper))
 
 
 def uniform_integers(entropy: tuple[int, ...], high: int, size: int) -> np.ndarray:

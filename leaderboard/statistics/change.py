@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from benchmarks.leaderboard.statistics.bootstrap import standard_error
 from benchmarks.leaderboard.statistics.paired import RunScore, holm
 from benchmarks.leaderboard.statistics.two_noises import two_noise_half_width, two_noise_p
 
@@ -112,4 +113,5 @@ def _unit_noise(scores: Sequence[tuple[RunScore, RunScore]] | None) -> tuple[flo
     finite = drawn[np.isfinite(drawn)]
     if 2 * len(finite) < len(drawn) or len(finite) < 2:
         return None, 1
-    return float(np.std(finite)), max(scores[0][0].n_units - 1, 1)
+    n_units = min(score.n_units for pair in scores for score in pair)
+    return standard_error(finite, n_units), max(n_units - 1, 1)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.leaderboard.statistics.bootstrap import DEFAULT_SEED, Interval, interval, uniform_integers
+from benchmarks.leaderboard.statistics.bootstrap import (
+    DEFAULT_SEED,
+    Interval,
+    expanded,
+    expansion,
+    interval,
+    uniform_integers,
+)
 
 
 class SeedSummary(NamedTuple):
@@ -27,12 +33,14 @@ def seed_summary(values: Sequence[float] | np.ndarray) -> SeedSummary:
     return SeedSummary(float(np.mean(values)), std, len(values))
 
 
-def hierarchical_interval(replicates: np.ndarray, values: np.ndarray, level: float = 0.95) -> Interval:
+def hierarchical_interval(replicates: np.ndarray, values: np.ndarray, n_units: int, level: float = 0.95) -> Interval:
     """The interval of the mean over seeds, or of the units alone with one seed; see `hierarchical_replicates`."""
-    return interval(hierarchical_replicates(replicates, values, level), level)
+    return interval(hierarchical_replicates(replicates, values, n_units, level), level)
 
 
-def hierarchical_replicates(replicates: np.ndarray, values: np.ndarray, level: float = 0.95) -> np.ndarray:
+def hierarchical_replicates(
+    replicates: np.ndarray, values: np.ndarray, n_units: int, level: float = 0.95
+) -> np.ndarray:
     """Replicates [B] of the mean over seeds, each with its own draw of units and of seeds.
 
     All seeds saw the same test set, so the two noises are crossed: the mean over seeds of resample b carries that of
@@ -41,27 +49,21 @@ def hierarchical_replicates(replicates: np.ndarray, values: np.ndarray, level: f
     Args:
         replicates: [n_seeds, B], of one metric in runs that drew the same resamples.
         values: [n_seeds], the metric on the whole test set.
-        level: the level of the interval that will be read off, see `seed_deviations`.
+        n_units: of the test set.
+        level: the level of the interval that will be read off, see `expansion`.
     """
-    return replicates.mean(axis=0) + seed_deviations(values, replicates.shape[1], level)
+    return expanded(replicates.mean(axis=0), n_units, level) + seed_deviations(values, replicates.shape[1], level)
 
 
 def seed_deviations(values: np.ndarray, resamples: int, level: float = 0.95, stream: int = 0) -> np.ndarray:
     """Deviations [resamples] of the mean of resampled seeds from their mean, widened for the small number of seeds.
 
-    Plain resampling of n seeds shows only (n - 1) / n of the variance and takes the normal quantile where Student's
-    belongs: for 3 seeds a 95 % interval would hold the truth in about 71 of 100 cases. The expanded percentile
-    interval mends both (T. Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician 69,
-    2015). `stream` separates the draws for methods whose seeds are independent.
+    `stream` separates the draws for methods whose seeds are independent.
     """
     n = len(values)
     if n < 2:
         return np.zeros(resamples)
-    from scipy.special import ndtri, stdtrit
-
-    upper = (1 + level) / 2
-    expansion = math.sqrt(n / (n - 1)) * float(stdtrit(n - 1, upper) / ndtri(upper))
     # A third number that is not 0 keeps these draws apart from those of units: PCG64 ignores zeros at the end of its
     # seed.
     drawn = uniform_integers((DEFAULT_SEED, n, stream + 1), n, n * resamples).reshape(resamples, n)
-    return expansion * (values[drawn].mean(axis=1) - values.mean())
+    return expansion(n, level) * (values[drawn].mean(axis=1) - values.mean())

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.leaderboard.statistics.bootstrap import interval
+from benchmarks.leaderboard.statistics.bootstrap import expanded, interval, standard_error
 from benchmarks.leaderboard.statistics.hierarchical import seed_deviations
 from benchmarks.leaderboard.statistics.two_noises import two_noise_p
 
@@ -92,17 +92,18 @@ def paired_difference(a: Mapping[int, RunScore], b: Mapping[int, RunScore], leve
         return Difference(difference, seeds=len(common), reason="the runs drew different resamples of their test sets")
 
     unit_noise = _mean_replicates(runs_a) - _mean_replicates(runs_b)
+    n_units = min(run.n_units for run in (*runs_a, *runs_b))
     samples_of_seeds = [values_a - values_b] if common else [values_a, values_b]
     seed_noise = sum(
         seed_deviations(values, len(unit_noise), level, stream) for stream, values in enumerate(samples_of_seeds)
     )
-    replicates = unit_noise + seed_noise
+    replicates = expanded(unit_noise, n_units, level) + seed_noise
     low, high, dropped = interval(replicates, level)
     if low is None:
         return Difference(
             difference, seeds=len(common), dropped=dropped, reason="fewer than half of the resamples are defined"
         )
-    errors = _errors(unit_noise, runs_a[0].n_units, samples_of_seeds)
+    errors = _errors(unit_noise, n_units, samples_of_seeds)
     return Difference(
         difference,
         low,
@@ -175,11 +176,11 @@ def _errors(
 
     Two unpaired samples of seeds are joined after Satterthwaite (1946).
     """
-    unit_error = float(np.std(unit_noise[np.isfinite(unit_noise)]))
+    unit_error = standard_error(unit_noise[np.isfinite(unit_noise)], n_units)
     terms = [(float(np.var(v, ddof=1)) / len(v), len(v) - 1) for v in samples_of_seeds if len(v) > 1]
     total = sum(variance for variance, _ in terms)
     spread = sum(variance**2 / degrees for variance, degrees in terms)
-    return unit_error, n_units - 1, math.sqrt(total), total**2 / spread if spread > 0 else 1.0
+    return unit_error, max(n_units - 1, 1), math.sqrt(total), total**2 / spread if spread > 0 else 1.0
 
 
 def _p_value(replicates: np.ndarray, difference: float, errors: tuple[float, float, float, float]) -> float:

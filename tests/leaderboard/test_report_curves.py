@@ -22,7 +22,7 @@ def test_rows_that_differ_in_their_budget_form_a_curve_judged_by_the_control_at_
     assert [(curve.label, curve.is_control) for curve in found.curves] == [("small_dim", True), ("svd", False)]
     assert judged(found, "svd") == {0.75: "win", 0.5: "tie", 0.25: "loss"}
     for point in found.curves[1].points:
-        assert point.found.margin == pytest.approx(0.004, rel=1e-3)
+        assert point.found.margin == pytest.approx(0.004 * (50 / 49) ** 0.5, rel=1e-3)  # of 50 units
         assert point.found.difference == pytest.approx(point.row.primary.value - CONTROL[point.budget])
         assert point.found.seeds == 3
     assert found.verdicts == {"win": 1, "tie": 1, "loss": 1}

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.leaderboard.statistics import bootstrap
-from benchmarks.leaderboard.statistics.bootstrap import Resampler, interval, uniform_integers
+from benchmarks.leaderboard.statistics.bootstrap import Interval, Resampler, interval, uniform_integers
 
 
 def mean_statistic(values):
@@ -133,6 +133,14 @@ def test_undefined_resamples_are_kept_as_nan_and_dropped_by_the_interval():
 
 def test_interval_is_undefined_when_most_resamples_are():
     assert interval(np.array([1.0, 2.0, np.nan, np.nan, np.nan])) == (None, None, 3)
+
+
+def test_an_interval_does_not_leave_what_a_metric_can_be():
+    wide = Interval(-0.1, 1.2, 3)
+    assert wide.within((0.0, 1.0)) == (0.0, 1.0, 3)
+    assert wide.within((0.0, None)) == (0.0, 1.2, 3)
+    assert wide.within(None) == wide
+    assert Interval(None, None, 9).within((0.0, 1.0)) == (None, None, 9)
 
 
 def test_one_unit_gives_no_interval():

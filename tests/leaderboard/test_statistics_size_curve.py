@@ -25,10 +25,16 @@ OWN = (OWN - OWN.mean()) / OWN.std()
 """Noise that a method has for itself: mean 0, standard deviation 1."""
 
 
+N_UNITS = 50
+SHOWN = (N_UNITS - 1) / N_UNITS
+"""Share of the variance by units that resamples show."""
+
+
 def point(size: float, values: list[float], own: float = 0.0, digest: str = "d", first_seed: int = 0) -> SizePoint:
     """A point with a run for each value, whose own noise of the test set has the standard deviation `own`."""
     scores = {
-        first_seed + seed: RunScore(value, value + UNITS + own * OWN, digest, 50) for seed, value in enumerate(values)
+        first_seed + seed: RunScore(value, value + UNITS + own * OWN, digest, N_UNITS)
+        for seed, value in enumerate(values)
     }
     return SizePoint(size, float(np.mean(values)), scores)
 
@@ -117,7 +123,7 @@ def test_verdicts_are_beyond_two_paired_standard_errors(offsets, verdict):
     own = 0.003
     at_that_size = np.array([0.75, 0.77, 0.775])
     found = against_control(point(0.2, list(at_that_size + offsets), own), CONTROL)
-    error = np.sqrt(own**2 + np.var(offsets, ddof=1) / 3)
+    error = np.sqrt(own**2 / SHOWN + np.var(offsets, ddof=1) / 3)
     assert found.difference == pytest.approx(np.mean(offsets))
     assert found.margin == pytest.approx(2 * error, rel=1e-6)
     assert (found.verdict, found.seeds, found.reason) == (verdict, 3, None)
@@ -174,7 +180,7 @@ def test_areas_are_judged_as_points_are():
     curve = [point(0.1, [0.72, 0.74, 0.73], 0.002), point(0.4, [0.82, 0.84, 0.86], 0.002)]
     found = area_against_control(curve, CONTROL, 0.1, 0.4)
     assert found.difference == pytest.approx(0.02)
-    assert found.margin == pytest.approx(2 * 0.002, rel=1e-6)
+    assert found.margin == pytest.approx(2 * 0.002 / np.sqrt(SHOWN), rel=1e-6)
     assert found.verdict == "win"
     assert "sizes run from 0.1 to 0.4" in area_against_control(curve, CONTROL, 0.1, 0.9).reason
     assert "of the control" in area_against_control(curve, CONTROL[:1], 0.1, 0.4).reason

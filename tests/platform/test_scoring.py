@@ -51,8 +51,10 @@ def test_conditions_on_the_same_units_draw_the_same_ones():
     kept = samples()
     kept["unit"] = np.concatenate([np.arange(900) % 50, np.arange(100) % 50])
     kept["error"] = kept["unit"] + 10.0 * (kept["condition"] == "small")
-    found = scoring.score(METRICS, kept, "test", "units").replicates
-    assert np.allclose(found["error|small"] - found["error|large"], 10)
+    found = scoring.score(METRICS, kept, "test", "units")
+    assert np.allclose(found.replicates["error|small"] - found.replicates["error|large"], 10)
+    assert found.n_units == 50, "drawn twice, they are no more than they are"
+    assert scoring.score(METRICS, samples(), "test", "units").n_units == len(set(samples()["unit"]))
 
 
 def test_a_metric_that_is_undefined_under_a_condition_is_undefined_over_all():
