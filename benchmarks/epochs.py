@@ -16,14 +16,15 @@ from benchmarks.task import Batch, tensors
 
 @dataclass
 class History:
-    """One row a validation, the best epoch (from 1) and its score, seconds of training, how many epochs were resumed, and what
-    was wrong with a checkpoint that could not be used."""
+    """One row a validation, the best epoch (from 1) and its score, seconds of training, how many epochs were resumed and the
+    seconds that these had taken, and what was wrong with a checkpoint that could not be used."""
 
     rows: list[dict[str, float]] = field(default_factory=list)
     best: float = math.nan
     best_epoch: int = 0
     seconds: float = 0.0
     resumed_from: int = 0
+    resumed_seconds: float = 0.0
     damage: str | None = None
 
     @property

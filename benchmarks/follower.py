@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.leaderboard.draft import CHECKPOINTS, DraftNote
+from benchmarks.leaderboard.draft import CHECKPOINTS, DraftNote, list_drafts
 from benchmarks.leaderboard.record import Record
 from benchmarks.leaderboard.store import Store
 
@@ -22,6 +22,14 @@ def leads() -> bool:
     """Whether this process is the leader of its run, or the only one."""
     ranks = ("RANK",) if "RANK" in os.environ else ("LOCAL_RANK", "NODE_RANK")
     return all(os.environ.get(rank, "0") == "0" for rank in ranks)
+
+
+def _key_of(draft: Path) -> str | None:
+    """The key of a run in the making; None where it has ended meanwhile."""
+    try:
+        return DraftNote.read(draft).key
+    except FileNotFoundError:
+        return None
 
 
 class FollowerStore(Store):
@@ -49,9 +57,7 @@ class FollowerStore(Store):
 
     def resume_folder(self, key: str) -> Path | None:
         """A copy of the checkpoints that the leader goes on from."""
-        drafts = self._leader.drafts.iterdir() if self._leader.drafts.is_dir() else ()
-        notes = ((draft, DraftNote.read(draft)) for draft in drafts)
-        held = [draft / CHECKPOINTS for draft, note in notes if note.key == key]
+        held = [draft / CHECKPOINTS for draft in list_drafts(self._leader.drafts) if _key_of(draft) == key]
         source = next(
             (folder for folder in [*held, self._leader.resume_folder(key)] if folder and folder.is_dir()), None
         )

@@ -39,7 +39,15 @@ def listed(path: Path) -> Plan:
         raise BenchmarkError(
             f"{path} cannot be read: {error}. Give a text file with the words of a run a line."
         ) from error
-    return _plan(point for line in lines if (words := shlex.split(line, comments=True)) for point in expand(words))
+    split = [_split(line, f"line {number} of {path}") for number, line in enumerate(lines, 1)]
+    return _plan(point for words in split if words for point in expand(words))
+
+
+def _split(line: str, where: str) -> list[str]:
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError as error:
+        raise BenchmarkError(f"{where} cannot be read: {error}. Quotes come in pairs: {line.strip()}") from error
 
 
 def published(store: Store, words: Sequence[str]) -> Plan:

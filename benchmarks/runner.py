@@ -284,7 +284,8 @@ def _complete(record: Record, spec: RunSpec, bundle: DataBundle, benches: list[B
               progress: Progress) -> Record:  # fmt: skip
     histories = [history for bench in benches for history in bench.histories.values()]
     cost.train_seconds = sum(history.seconds for history in histories)
-    cost.method_seconds = progress.seconds["fit"] - cost.train_seconds - sum(bench.base_seconds for bench in benches)
+    trained_now = cost.train_seconds - sum(history.resumed_seconds for history in histories)
+    cost.method_seconds = progress.seconds["fit"] - trained_now - sum(bench.base_seconds for bench in benches)
     cost.eval_seconds = progress.seconds["evaluate"] + progress.seconds["score"]
     cost.epochs = sum(history.epochs for history in histories)
     if cost.params_total is not None and benches[0].trained is not None:

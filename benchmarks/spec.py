@@ -91,9 +91,7 @@ class RunSpec:
         found = self.config["tuned"]
         if found is None or found.get("data", self.card.id) != self.card.id:
             return False
-        words = [split_override(word) for word in str(found.get("space", "")).split() if "=" in word]
-        searched = {key for key, values in words if "," in values or ".." in values}
-        return not searched & {split_override(typed)[0] for typed in self.overrides}
+        return not searched(str(found.get("space", ""))) & {split_override(typed)[0] for typed in self.overrides}
 
     @cached_property
     def card(self) -> DatasetCard:
@@ -283,6 +281,12 @@ class RunSpec:
         return {
             role: changes[self.scale] if isinstance(changes, dict) else changes for role, changes in declared.items()
         }
+
+
+def searched(space: str) -> set[str]:
+    """The keys that the words of a search give several values or a range."""
+    words = [split_override(word) for word in space.split() if "=" in word]
+    return {key for key, values in words if "," in values or ".." in values}
 
 
 def _as_before(group: str, part: Any) -> Any:

@@ -241,7 +241,7 @@ class Selection(lightning.Callback):
         return {
             "best": self.best, "waited": self.waited, "best_weights": self.best_weights, "rows": self.history.rows,
             "steps": self.steps, "best_epoch": self.history.best_epoch, "random": torch.get_rng_state(),
-            "device_random": device_random(),
+            "device_random": device_random(), "seconds": time.perf_counter() - self.started,
             "average": None if self.average is None else sharding.whole(self.average.state_dict()),
         }  # fmt: skip
 
@@ -251,11 +251,12 @@ class Selection(lightning.Callback):
         self.history.rows[:] = state_dict["rows"]
         self.history.best_epoch, self.history.best = state_dict["best_epoch"], self.sign * state_dict["best"]
         self.history.resumed_from = self.history.epochs
+        self.history.resumed_seconds = state_dict.get("seconds", 0.0)
+        self.started -= self.history.resumed_seconds
         torch.set_rng_state(state_dict["random"])
         resume_device_random(state_dict.get("device_random"))
-        self.average_weights = state_dict[
-            "average"
-        ]  # Lightning restores callbacks before on_fit_start builds the average
+        # Lightning restores callbacks before on_fit_start builds the average.
+        self.average_weights = state_dict["average"]
 
 
 def fit(network: nn.Module, task: Task, data: TrainingData, plan: dict[str, Any], *, seed: int,
@@ -276,7 +277,7 @@ def fit(network: nn.Module, task: Task, data: TrainingData, plan: dict[str, Any]
         judged = judged or (task.primary.name, task.primary.direction)
         _fit(network, task, loss or task.loss, data, plan, seed, judge, title, checkpoints, logs, history, judged)
         network.to("cpu")
-    history.seconds = time.perf_counter() - started
+    history.seconds = time.perf_counter() - started + history.resumed_seconds
     network.eval()
     return history
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ class Place(Protocol):
     def put(self, folder: Path, task: str, run_id: str) -> Path:
         """Moves a complete run here, its note of a draft apart, and returns the local folder with its files.
 
-        Raises OSError where a run is there already, and Unreachable where a remote store does not answer.
+        Raises FileExistsError where a run is there already, and Unreachable where a remote store does not answer.
         """
 
     def fetch(self, task: str, run_id: str) -> Path:
@@ -94,8 +95,12 @@ class LocalPlace:
             raise FileExistsError(f"{target} exists")
         target.parent.mkdir(parents=True, exist_ok=True)
         (folder / NOTE).unlink(missing_ok=True)
-        # Refused by the system where another process put a run there meanwhile: its folder is not empty.
-        os.rename(folder, target)
+        try:
+            os.rename(folder, target)
+        except OSError as error:  # another process has put a run there meanwhile, or a folder without a record is there
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                raise FileExistsError(error.errno, "there is a run already", str(target)) from error
+            raise
         sync(target.parent)
         return target
 

@@ -38,6 +38,8 @@ def publish(
     Raises BenchmarkError for a run that did not end well, or that uncommitted code made (unless `allow_dirty`).
     """
     source = store.folder(run_id)
+    if not (source / RECORD).is_file():
+        raise BenchmarkError(f"{source} has no {RECORD}, so it holds no run. `verify` lists what a store lacks.")
     record = decode((source / RECORD).read_bytes(), str(source / RECORD))
     if record.status != "ok":
         raise BenchmarkError(f"Run {record.run_id} ended as '{record.status}'; only runs with status ok are published.")
@@ -49,28 +51,33 @@ def publish(
     target = to / record.task / record.run_id
     if target.exists():
         raise BenchmarkError(f"{target} exists: a published run is never replaced. Remove that folder to publish anew.")
+    kept = [name for name in KEPT if predictions or name != PREDICTIONS]
+    if (source / WORST).is_file() and decode_worst((source / WORST).read_bytes(), str(source / WORST)).single:
+        kept.append(WORST)
+    files = [file for file in record.files if file.name in kept and file.bytes <= LARGEST]
+    for file in files:
+        _check_content(source / file.name, file.sha256)
     with storing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{record.run_id}")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:
-            kept = [name for name in KEPT if predictions or name != PREDICTIONS]
-            if (source / WORST).is_file() and decode_worst((source / WORST).read_bytes(), str(source / WORST)).single:
-                kept.append(WORST)
-            files = [file for file in record.files if file.name in kept and file.bytes <= LARGEST]
             for file in files:
-                with (source / file.name).open("rb") as stream:
-                    if digest(stream) != file.sha256:
-                        raise BenchmarkError(
-                            f"{source / file.name} is not the file that the record hashed; see verify."
-                        )
                 shutil.copyfile(source / file.name, temporary / file.name)
             (temporary / RECORD).write_bytes(encode(without_paths(msgspec.structs.replace(record, files=files))))
             temporary.rename(target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+def _check_content(path: Path, sha256: str) -> None:
+    if not path.is_file():
+        raise BenchmarkError(f"{path} is missing, which the record lists; see verify.")
+    with path.open("rb") as stream:
+        if digest(stream) != sha256:
+            raise BenchmarkError(f"{path} is not the file that the record hashed; see verify.")
 
 
 def without_paths(record: Record) -> Record:

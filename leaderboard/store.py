@@ -79,11 +79,11 @@ class Store:
         """As `records`, for readers who name damage and go on: a record that cannot be read comes as its error."""
         return (record for _, record in self.scan(task))
 
-    def scan(self, task: str | None = None) -> Iterator[tuple[str, Record | UnreadableRecord]]:
-        """As `readable`, each with its path."""
+    def scan(self, task: str | None = None, holding: bytes = b"") -> Iterator[tuple[str, Record | UnreadableRecord]]:
+        """As `readable`, each with its path; those alone whose file holds these bytes."""
         for found, run_id, content in self.place.records(task):
-            if content is None:
-                continue  # no run; `verify` lists it
+            if content is None or holding not in content:
+                continue  # without a record it is no run; `verify` lists it
             where = self.place.where(found, run_id, RECORD)
             try:
                 record: Record | UnreadableRecord = decode(content, where)
@@ -93,7 +93,11 @@ class Store:
 
     def find(self, key: str) -> Record | None:
         """The latest `ok` record with this key, or None."""
-        same = [record for record in self.records(status="ok") if record.key == key]
+        # What does not even hold the key's text need not be decoded, which is most of what a large store costs.
+        found = [record for _, record in self.scan(holding=key.encode())]
+        if damaged := next((each for each in found if isinstance(each, UnreadableRecord)), None):
+            raise damaged
+        same = [each for each in found if isinstance(each, Record) and each.key == key and each.status == "ok"]
         return max(same, key=lambda record: record.created_utc, default=None)
 
     def get(self, run_id: str) -> Record:

@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from benchmarks.commands.report import with_published
+from benchmarks.commands.report import with_published, write_text
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.compare import compare, open_side
 from benchmarks.leaderboard.compare.text import console, markdown
@@ -31,27 +31,19 @@ def main(argv: list[str]) -> int:
         if arguments.html:
             from benchmarks.leaderboard.compare.page import page
 
-            _write(arguments.html, page(found))
+            write_text(arguments.html, page(found))
         if arguments.markdown and arguments.markdown != "-":
-            _write(Path(arguments.markdown), markdown(found))
+            write_text(Path(arguments.markdown), markdown(found))
         if arguments.regressed:
             from benchmarks.plan import repeatable
 
             lines = [shlex.join(repeatable(record.overrides)) for record in found.regressed]
-            _write(arguments.regressed, "".join(f"{line}\n" for line in dict.fromkeys(lines)))
+            write_text(arguments.regressed, "".join(f"{line}\n" for line in dict.fromkeys(lines)))
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
         return UNREADABLE
     print(markdown(found) if arguments.markdown == "-" else console(found))
     return found.exit_code
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BenchmarkError(f"{path} cannot be written: {error.strerror or error}. Name another file.") from error
 
 
 def _parser() -> argparse.ArgumentParser:

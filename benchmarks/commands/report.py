@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
             write_between_markers(arguments.readme, markdown_report(sections))
             print(arguments.readme)
         if arguments.table:
-            arguments.table.write_text(markdown_report(build_sections(collect(stores), facts())), encoding="utf-8")
+            write_text(arguments.table, markdown_report(build_sections(collect(stores), facts())))
             print(arguments.table)
         if not arguments.readme and not arguments.table:
             gathered = gather(stores)
@@ -44,6 +44,15 @@ def main(argv: list[str]) -> int:
             "problems of a store."
         ) from error
     return 0
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes what a command was asked to write beside its answer; raises BenchmarkError where that is not possible."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BenchmarkError(f"{path} cannot be written: {error.strerror or error}. Name another file.") from error
 
 
 def build_report(stores: Sequence[Store], out: Path, gathered: Gathered | None = None) -> Path:

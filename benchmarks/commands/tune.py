@@ -24,13 +24,15 @@ from benchmarks.config import expand, forget, split_override
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.store import Store
 from benchmarks.search import Span, search
-from benchmarks.spec import RunSpec
+from benchmarks.spec import RunSpec, searched
 
 SEARCHED = ("trainer", "finetune", "method", "model", "task")
 """Groups whose keys may be searched; another data set, seed or scale is another question."""
 TRIALS = 20
 FOLDER = registry.CONF / "tuned"
 HEADER = "# @package _global_"
+AND = " & "
+"""Between the words of searches for different keys."""
 """What makes Hydra put the file at the top of a configuration."""
 
 
@@ -106,7 +108,8 @@ def write(
 ) -> Path:
     """The best of `points`, which is the first, as the file that later runs of this task and method begin with.
 
-    What an earlier search has chosen of other keys stays, with its head; a head about none but the same keys goes.
+    What an earlier search has chosen of other keys stays, with its head and its words in `space`; what is about none but the
+    same keys goes.
     """
     path = folder / f"{spec.task}_{spec.method}.yaml"
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -118,8 +121,10 @@ def write(
             place = place.setdefault(parent, {})
         place[last] = value
     search = " ".join(word for word in words if not word.startswith("store="))
+    earlier = str((content.get("tuned") or {}).get("space", "")).split(AND)
+    others = [space for space in earlier if searched(space) - points[0].values.keys()]
     content["tuned"] = {
-        "space": search,
+        "space": AND.join([search, *others]),
         "budget": budget,
         "metric": f"validation {metric}",
         "data": spec.card.id,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from benchmarks.leaderboard.report.rows import COSTS, Figure, Row, Run
+from benchmarks.leaderboard.report.rows import COSTS, Figure, Row, Run, memory_figure
 from benchmarks.leaderboard.report.sections import Section
 
 CELL = ("task", "task_version", "dataset", "data_fingerprint", "scale", "protocol")
@@ -48,6 +48,8 @@ def _line(section: Section, row: Row) -> dict[str, object]:
     if difference is not None:
         line |= {"difference": difference.difference, "p_holm": difference.p_holm, "verdict": row.verdict}
     line |= {name: figure.value for name, figure in {**row.metrics, **row.cost}.items()}
+    # Measured on one group of hardware, as latencies: a mean over machines was measured nowhere.
+    line["peak_mem"] = memory_figure(row.runs, section.plan.hardware).value
     line |= {f"latency_ms_{batch}": figure.value for batch, figure in row.latency.items()}
     line["hardware"] = "; ".join(sorted({run.hardware[1] for run in row.runs}))
     line["commit"] = " ".join(sorted({run.record.provenance.git_sha or "" for run in row.runs}))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -62,12 +64,25 @@ def build(
         try:
             _write(temporary, found, sections, facts, stores, changes)
             temporary.chmod(0o755)
-            if out.exists():
-                shutil.rmtree(out)
-            temporary.rename(out)
+            _take_the_place(temporary, out)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return out / "index.html"
+
+
+def _take_the_place(new: Path, out: Path) -> None:
+    """Moves a folder to where another may be. Several processes may do so at a time, and the last one's stays."""
+    while True:
+        # There may be none to be moved aside, or another process has just moved it.
+        with TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as aside, suppress(FileNotFoundError):
+            out.rename(Path(aside) / "before")
+        try:
+            new.rename(out)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
 
 
 def _write(

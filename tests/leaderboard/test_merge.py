@@ -85,6 +85,14 @@ def test_two_shards_that_contradict_each_other_are_told(shards, tmp_path):
     assert into.get("a").primary.value == 0.5  # of the shard that was named first
 
 
+def test_a_folder_without_a_record_in_the_place_of_a_run_ends_nothing(shards, tmp_path):
+    into = Store(tmp_path / "all")
+    (Path(into.root) / "ctr" / "a").mkdir(parents=True)
+    (Path(into.root) / "ctr" / "a" / "notes.txt").write_text("mine")
+    assert sorted(outcomes(shards, into)) == ["added", "added", "refused"]
+    assert (Path(into.root) / "ctr" / "a" / "notes.txt").read_text() == "mine"
+
+
 @pytest.mark.parametrize("damage", ["changed", "missing", "unreadable", "misplaced", "no record"])
 def test_a_damaged_run_is_refused_and_leaves_nothing(shards, tmp_path, damage):
     folder = Path(shards[0].root) / "ctr" / "a"

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -235,6 +236,14 @@ def test_an_earlier_report_is_replaced_and_any_other_folder_is_left_alone(store,
         build([store], tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "report", "results"]
+
+
+def test_reports_of_several_processes_in_one_place_are_all_built(store, tmp_path):
+    out = tmp_path / "report"
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: build([store], out), range(8))) == {out / "index.html"}
+    assert (out / "index.html").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "results"]
 
 
 def test_the_command_needs_no_torch(store, tmp_path):

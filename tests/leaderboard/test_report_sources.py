@@ -126,6 +126,15 @@ def test_the_path_of_a_run_in_another_store_publishes_as_much_as_its_id(store, t
     assert (folder / "worst.json").is_file()
 
 
+@pytest.mark.parametrize("name", ["record.json", "replicates.npz"])
+def test_a_run_that_lacks_a_file_is_not_published_and_the_file_is_named(store, tmp_path, name):
+    commit(store)
+    (store.folder("run-1") / name).unlink()
+    with pytest.raises(BenchmarkError, match=name.replace(".", r"\.")):
+        publish(store, "run-1", tmp_path / "published")
+    assert not (tmp_path / "published").exists()
+
+
 def test_runs_of_a_curve_may_be_published_without_their_answers(store, tmp_path):
     commit(store)
     assert main(["run-1", "--store", store.root, "--to", str(tmp_path / "published"), "--no-predictions"]) == 0
@@ -176,4 +185,4 @@ def test_a_changed_file_is_not_published(store, tmp_path):
     (store.folder("run-1") / "predictions.npz").write_bytes(b"other")
     with pytest.raises(BenchmarkError, match="is not the file"):
         publish(store, "run-1", tmp_path / "published")
-    assert list((tmp_path / "published" / "ctr").iterdir()) == []
+    assert not (tmp_path / "published").exists()

@@ -14,7 +14,6 @@ from benchmarks.leaderboard.statistics.hierarchical import (
     seed_summary,
 )
 
-
 MANY = 10**6
 """So many units that an interval is the plain one."""
 

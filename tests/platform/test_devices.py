@@ -97,6 +97,8 @@ def test_a_follower_goes_on_from_the_checkpoints_that_the_leader_took_up(tmp_pat
     assert copied is not None
     assert (copied / "last.ckpt").read_bytes() == b"state"
     assert (draft.folder / "checkpoints" / "last.ckpt").exists(), "the leader still needs it"
+    (leading.drafts / f".three~{os.getpid()}").mkdir()  # of a run that is about to begin
+    (leading.drafts / "four").mkdir()  # of one that has just ended
     assert following.resume_folder("key-two") is None
 
 

@@ -119,6 +119,12 @@ def test_a_mistake_is_explained(words, what):
         main(words)
 
 
+def test_a_line_with_an_open_quotation_is_named(tmp_path):
+    (tmp_path / "runs.txt").write_text("task=ctr method=svd\n\ntask=ctr method='svd\n", encoding="utf-8")
+    with pytest.raises(BenchmarkError, match=r"line 3 of .*runs\.txt cannot be read: No closing quotation"):
+        main(["--file", str(tmp_path / "runs.txt")])
+
+
 def test_the_repositorys_own_records_can_be_planned(capsys):
     assert main(["--published", "task=ctr", "method=svd", "seed=2021", "--shards", "3", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["include"]

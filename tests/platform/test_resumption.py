@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
@@ -75,6 +76,11 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_result(
     straight = runner.run(run, Store(tmp_path / "other"))
     assert equal(weights(store, resumed), weights(Store(tmp_path / "other"), straight))
     assert any("resumed after 3 epochs" in note for note in resumed.notes)
+    with (store.folder(resumed.run_id) / "history.csv").open(encoding="utf-8") as file:
+        seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
+    assert seconds == sorted(seconds), "the clock goes on where it was"
+    assert seconds[-1] <= resumed.cost.train_seconds
+    assert resumed.cost.method_seconds > -0.01
     assert (resumed.cost.epochs, resumed.cost.best_epoch) == (straight.cost.epochs, straight.cost.best_epoch)
     assert store.resume_folder(run.key) is None
 

@@ -140,6 +140,28 @@ def test_weights_of_another_network_are_refused_in_a_paragraph(store: Store) -> 
     assert everything(store) == before
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("task=ctr method=lora method.vectors=norms", "no layer or group norms"),
+        ("task=ctr method=salt method.top=1.5", r"method\.top=1\.5 .* Type method\.top=2"),
+        (
+            "task=trajectory method=legendre method.split=false method.static_distance=0.1",
+            r"method\.split=false does not",
+        ),
+    ],
+)
+def test_settings_that_fit_nothing_are_refused_before_anything_is_trained(words: str, message: str) -> None:
+    with pytest.raises(BenchmarkError, match=message):
+        runner.check(RunSpec.of([*words.split(), "scale=smoke"]))
+
+
+def test_a_network_without_what_it_is_made_of_is_a_mistake(store: Store) -> None:
+    with pytest.raises(BenchmarkError, match=r"Type for example model\.cin_maps"):
+        runner.run(RunSpec.of([*QUICK, "method=none", "model=xdeepfm", "model.cin_maps=[]"]), store)
+    assert everything(store) == []
+
+
 @pytest.mark.parametrize("broken", ["ls", "put_file"])
 def test_a_remote_store_that_stops_answering_leaves_the_draft_and_its_checkpoints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str

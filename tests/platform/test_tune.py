@@ -73,6 +73,9 @@ def test_a_later_search_keeps_what_an_earlier_one_chose(
     assert "trainer.learning_rate=1e-7,1e-2" in written
     assert "trainer.weight_decay=0.1,0.2,0.3" in written
     assert "trainer.weight_decay=0.1,0.2 " not in written
+    space = yaml.safe_load(written)["tuned"]["space"]
+    assert tune.searched(space) == {"trainer.learning_rate", "trainer.weight_decay"}, "neither may be typed over unseen"
+    assert space.count("weight_decay") == 1
 
 
 def test_the_store_may_be_typed_as_everywhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
