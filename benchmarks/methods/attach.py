@@ -38,7 +38,10 @@ class Attach(Adapt):
 
     def check(self, bench: Workbench) -> None:
         # Shapes decide; a decomposition of weights that are not the base's would be for nothing.
-        self._updates(layers_of(bench.fresh().to("meta")))
+        network = bench.fresh().to("meta")
+        layers = layers_of(network)
+        self._freeze(network)
+        self._updates(layers)
 
     def adapt(self, network: nn.Module, bench: Workbench) -> nn.Module:
         if whole := self._attach(network):
@@ -52,17 +55,21 @@ class Attach(Adapt):
     def _attach(self, network: nn.Module) -> list[str]:
         """And the names of layers that train as a whole; raises BenchmarkError where that would be all of them."""
         layers = layers_of(network)
+        self._freeze(network)
+        made, whole = self._updates(layers)
+        attach({name: layers[name] for name in made}, lambda name, _: made[name])
+        for name in whole:
+            layers[name].weight.requires_grad_(True)
+        return whole
+
+    def _freeze(self, network: nn.Module) -> None:
+        """All but what `vectors` trains; raises BenchmarkError where there is nothing of that."""
         if self.vectors == "norms":
             freeze_all_but_norms(network)
         elif self.vectors:
             freeze_matrices(network)
         else:
             network.requires_grad_(False)
-        made, whole = self._updates(layers)
-        attach({name: layers[name] for name in made}, lambda name, _: made[name])
-        for name in whole:
-            layers[name].weight.requires_grad_(True)
-        return whole
 
     def _updates(self, layers: Mapping[str, Layer]) -> tuple[dict[str, Update], list[str]]:
         """The update of every layer that gets one, and the names of those that train as a whole."""

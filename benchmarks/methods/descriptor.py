@@ -57,6 +57,11 @@ class Descriptor(Train):
     def empty(self, bench: Workbench) -> Forecaster:
         """The forecaster before anything is fitted."""
         schema = bench.data.schema
+        if self.static_distance is not None and not self.split:
+            raise BenchmarkError(
+                f"method.static_distance={self.static_distance:g} tells standing from moving pedestrians, which "
+                "method.split=false does not. Leave one of them out."
+            )
         obs_rank, rank = self.sizes()
         for name, wanted, steps in (("observed", obs_rank, schema["obs_len"]), ("future", rank, schema["pred_len"])):
             if wanted > 2 * steps:

@@ -239,6 +239,8 @@ def units_of(
     if "linear" in targets:
         layers |= linear_units(network, keep)
         layers |= conv_units(network, keep)
+    place = {name: number for number, (name, _) in enumerate(network.named_modules())}
+    layers = dict(sorted(layers.items(), key=lambda pair: place[pair[0]]))  # what is sequential goes from front to back
     tables = embedding_units(network, keep) if "embedding" in targets else {}
 
     def named(found: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Annotated
 from msgspec import Meta
 from torch import Tensor
 
+from benchmarks.errors import BenchmarkError
 from benchmarks.methods.attach import Attach, pairs_of
 from benchmarks.models.lowrank.spectral import Init, Relu, SaltUpdate
 from benchmarks.models.lowrank.update import Update, matrix_shape
@@ -30,6 +31,11 @@ class SALT(Attach):
     init: Init = "identity"
 
     def update(self, name: str, weight: Tensor) -> Update:
+        if self.top > 1 and not float(self.top).is_integer():
+            raise BenchmarkError(
+                f"method.top={self.top:g} is no number of singular values: above 1 it counts them, up to 1 it is their share. "
+                f"Type method.top={int(self.top) + 1} or method.top=0.85."
+            )
         k = min(matrix_shape(weight))
         top = max(1, int(self.top * k)) if self.top <= 1 else min(k, int(self.top))
         return SaltUpdate(weight, pairs_of(weight), top, self.rank, self.relu, self.init)

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from benchmarks.errors import BenchmarkError
 from benchmarks.models.embedding import FieldEmbedding
 from benchmarks.models.lowrank.merge import embed
 from benchmarks.models.mlp import MLP, xavier_linear
@@ -23,6 +24,8 @@ class CompressedInteraction(nn.Module):
 
     def __init__(self, fields: int, maps: Sequence[int]) -> None:
         super().__init__()
+        if not maps:
+            raise BenchmarkError("An interaction network has one layer or more. Type for example model.cin_maps=[16].")
         self.layers = nn.ModuleList(
             xavier_linear(before * fields, after) for before, after in pairwise([fields, *maps])
         )

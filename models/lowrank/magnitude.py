@@ -18,10 +18,15 @@ class MagnitudeUpdate(LowRankUpdate):
     def __init__(self, weight: torch.Tensor, rank: int, scale: float) -> None:
         super().__init__(weight, rank, scale)
         self.magnitude = nn.Parameter(_norms(weight.flatten(1)))
+        self.register_buffer("flat", weight.flatten(1).norm(dim=1) == 0, persistent=False)
+
+    flat: torch.Tensor
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         V = super().forward(weight)
-        ratio = self.magnitude / _norms(V.detach().flatten(1))
+        norms = _norms(V.detach().flatten(1))
+        # As soon as a row of zeros is updated at all, its norm would make an update of any size one of size 1.
+        ratio = self.magnitude / torch.where(self.flat, torch.ones_like(norms), norms)
         return V * ratio.view(-1, *[1] * (weight.ndim - 1))
 
     def output(self, layer: nn.Module, weight: torch.Tensor, x: torch.Tensor) -> None:

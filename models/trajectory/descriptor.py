@@ -115,7 +115,9 @@ def orthonormal(curve: Tensor) -> Tensor:
             f"{size} control points are not determined by {steps} points on this curve. Give {steps} or fewer, and a lower "
             "degree where that is not enough."
         )
-    return torch.kron(torch.linalg.qr(curve)[0].contiguous(), torch.eye(2).to(curve))
+    # A single column counts as contiguous however its rows are strided, which `kron` does not take: hence the copy.
+    basis = torch.linalg.qr(curve)[0].clone(memory_format=torch.contiguous_format)
+    return torch.kron(basis, torch.eye(2).to(curve))
 
 
 def _linear(steps: int) -> Tensor:

@@ -86,7 +86,7 @@ class PedestrianGraph(nn.Module):
         slope = self.attention(rows)
         scores = slope[one] * rows[other, :, None]
         # Subtracting the largest score of each pedestrian keeps the exponentials finite and changes no weight.
-        largest = torch.full_like(slope, -torch.inf)
+        largest = torch.full_like(slope, -torch.inf, dtype=scores.dtype)
         largest = largest.scatter_reduce(0, one[:, None, None].expand_as(scores), scores.detach(), "amax")
         dense = (scores - largest[one]).exp()
         dense = dense / sum_over(dense, one, len(rows))[one]

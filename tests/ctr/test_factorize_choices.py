@@ -96,6 +96,13 @@ def test_sequential_afm_measures_later_layers_behind_compressed_ones() -> None:
     )
 
 
+def test_layers_are_taken_from_front_to_back_whatever_their_kind() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.Flatten(), nn.Linear(8, 8), nn.Unflatten(1, (8, 1, 1)), nn.Conv2d(8, 8, 1)
+    )
+    assert list(factorize.units_of(("linear",), network)[0]) == ["0", "2", "4"]
+
+
 def test_a_sequential_layer_errs_less_on_the_inputs_that_it_gets() -> None:
     """AFM is optimal for the inputs that it was fitted on: those that really come are the better ones to fit on."""
     words, name = ("method=afm", "method.rank=2"), "mlp.hidden.2.linear"

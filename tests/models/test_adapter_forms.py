@@ -43,6 +43,14 @@ def test_dora_leaves_a_row_of_zeros_finite(weight: torch.Tensor) -> None:
     assert all(parameter.grad.isfinite().all() for parameter in update.parameters())
 
 
+def test_dora_moves_a_row_of_zeros_by_what_its_update_is(weight: torch.Tensor) -> None:
+    weight[3] = 0
+    update = MagnitudeUpdate(weight, 2, 1.0)
+    with torch.no_grad():
+        update.up[3] = 1e-6
+    torch.testing.assert_close(update(weight)[3], update.up[3] @ update.down)
+
+
 def test_pissa_splits_the_spectrum(weight: torch.Tensor) -> None:
     update = PrincipalUpdate(weight, singular_pairs(weight), 3)
     U, s, Vt = torch.linalg.svd(weight)

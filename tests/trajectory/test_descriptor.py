@@ -125,6 +125,8 @@ def test_legendre_polynomials_are_those_of_numpy(coefficients: int) -> None:
         ("bspline", {"degree": 2, "control_points": 6}),
         ("dct", {"coefficients": 4}),
         ("legendre", {"coefficients": 4}),
+        ("legendre", {"coefficients": 1}),
+        ("dct", {"coefficients": 1}),
     ],
 )
 def test_orthonormal_bases_draw_the_same_paths_as_their_curves(name: str, options: dict[str, int]) -> None:

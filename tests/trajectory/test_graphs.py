@@ -56,6 +56,17 @@ def test_the_graph_convolution_is_a_product_with_each_normalised_adjacency() -> 
             torch.testing.assert_close(mixed[members, kernel], degree @ adjacency @ degree @ rows[members])
 
 
+def test_sparse_graphs_are_learnt_in_bfloat16_too() -> None:
+    torch.manual_seed(0)
+    graph, rows = PedestrianGraph(5, 8, 2, 3), torch.randn(len(GROUP), 5)
+    one, other = encounters(GROUP)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = graph(rows, one, other)
+    found.float().square().sum().backward()
+    assert all(each.grad is None or each.grad.isfinite().all() for each in graph.parameters())
+    torch.testing.assert_close(found.float(), graph(rows, one, other), atol=0.05, rtol=0.05)
+
+
 def test_pedestrians_of_a_window_are_paired_with_all_of_it_and_themselves() -> None:
     one, other = encounters(GROUP)
     assert len(one) == 16 + 1 + 9

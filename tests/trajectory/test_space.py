@@ -13,6 +13,7 @@ from benchmarks.models.trajectory.build import build
 from benchmarks.models.trajectory.descriptor import svd_basis
 from benchmarks.models.trajectory.forecaster import MOVING, STATIC, Forecaster
 from benchmarks.models.trajectory.frame import Frame, speed
+from benchmarks.models.trajectory.ridge import RidgePredictor
 from benchmarks.models.trajectory.space import fit_space, otsu
 
 SPACE = {"obs_rank": 5, "rank": 6, "samples": 7, "classes": 2}
@@ -95,6 +96,16 @@ def test_otsu_lies_in_the_middle_between_the_classes_or_at_the_only_value() -> N
     assert otsu(torch.tensor([0.0, 1.0, 0.0, 1.0])) == 0.5
     assert otsu(torch.full((5,), 0.5)) == 0.5
     assert otsu(torch.tensor([0.5])) == 0.5
+
+
+def test_least_squares_without_a_penalty_takes_inputs_that_are_not_independent() -> None:
+    torch.manual_seed(0)
+    given, wanted = torch.randn(50, 3), torch.randn(50, 2)
+    given[:, 2] = 0
+    predictor = RidgePredictor(3, 2, 1, 1, penalty=0.0)
+    x = np.column_stack([given.numpy(), np.ones(50)])
+    expected = x @ np.linalg.lstsq(x, wanted.numpy(), rcond=None)[0]
+    np.testing.assert_allclose(predictor.fit(0, given, wanted).numpy(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("penalty", [0.0, 1e-3, 0.3])
