@@ -63,11 +63,12 @@ def published(store: Store, words: Sequence[str]) -> Plan:
             continue
         try:
             spec = RunSpec.of(repeatable(record.overrides))
+            key = spec.key  # asks for the weights that it names
         except BenchmarkError as error:
             left_out.append(f"{record.run_id}: {error}")
             continue
-        if spec.key == record.key:
-            specs.setdefault(spec.key, spec)
+        if key == record.key:
+            specs.setdefault(key, spec)
         else:
             left_out.append(f"{record.run_id}: its command is another run today")
     return Plan(tuple(specs.values()), tuple(left_out))

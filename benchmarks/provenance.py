@@ -28,6 +28,8 @@ PACKAGES = (
     "scikit-learn",
 )
 ROOT = Path(__file__).resolve().parent.parent
+CODE = ("benchmarks", "conf", "datasets", "models", "leaderboard", "pyproject.toml", ":(exclude)leaderboard/published")
+"""Where a new file may change what a run does, as git takes it."""
 
 
 def provenance(pretrained: list[dict[str, str]] | None = None) -> Provenance:
@@ -70,7 +72,10 @@ def cpu_model() -> str | None:
 
 
 def _git() -> tuple[str | None, bool | None, str | None]:
-    """Commit, whether tracked or new files differ from it, and the sha256 of the difference."""
+    """Commit, whether tracked files or new ones among the code differ from it, and the sha256 of the difference.
+
+    Data and answers that somebody keeps beside the code change no run.
+    """
     if not (ROOT / ".git").exists():
         return None, None, None
 
@@ -79,7 +84,8 @@ def _git() -> tuple[str | None, bool | None, str | None]:
 
     try:
         sha = ask("rev-parse", "HEAD").decode().strip()
-        status = ask("status", "--porcelain")
+        status = ask("status", "--porcelain", "--untracked-files=no")
+        status += ask("ls-files", "--others", "--exclude-standard", "--", *CODE)
         diff = hashlib.sha256(status + ask("diff", "HEAD")).hexdigest() if status else None
     except (OSError, subprocess.SubprocessError):
         return None, None, None

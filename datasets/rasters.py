@@ -89,8 +89,8 @@ def read_header(path: Path, centres: Sequence[float] | None = None) -> Header:
             what = f"wavelengths of bands {', '.join(map(str, without[:6]))}" if some else "wavelengths"
             raise BenchmarkError(
                 f"{path} names no {what}: its {file.count} bands need a tag `wavelength` in nanometres each, or an ENVI "
-                f"header {path.stem}.hdr beside it. With rasterio: file.update_tags(band, wavelength=...), or type "
-                "data.of_sensor= with the name of a sensor of as many bands."
+                f"header {path.stem}.hdr beside it. With rasterio: file.update_tags(band, wavelength=...). A "
+                "data set of such files may name a sensor of as many bands by data.of_sensor=."
             )
         fwhm = _numbers([tag.get("fwhm") for tag in tags], beside.get("fwhm"), file.count)
         fwhm = np.full(file.count, np.nan) if fwhm is None else fwhm

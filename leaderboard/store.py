@@ -79,11 +79,14 @@ class Store:
         """As `records`, for readers who name damage and go on: a record that cannot be read comes as its error."""
         return (record for _, record in self.scan(task))
 
-    def scan(self, task: str | None = None, holding: bytes = b"") -> Iterator[tuple[str, Record | UnreadableRecord]]:
-        """As `readable`, each with its path; those alone whose file holds these bytes."""
+    def scan(self, task: str | None = None, key: str | None = None) -> Iterator[tuple[str, Record | UnreadableRecord]]:
+        """As `readable`, each with its path; with `key` without most of those that have another one."""
         for found, run_id, content in self.place.records(task):
-            if content is None or holding not in content:
-                continue  # without a record it is no run; `verify` lists it
+            if content is None:
+                continue  # no run; `verify` lists it
+            # What has a key and does not even hold this text need not be decoded, which is most of what a large store costs.
+            if key is not None and key.encode() not in content and b'"key"' in content:
+                continue
             where = self.place.where(found, run_id, RECORD)
             try:
                 record: Record | UnreadableRecord = decode(content, where)
@@ -93,8 +96,7 @@ class Store:
 
     def find(self, key: str) -> Record | None:
         """The latest `ok` record with this key, or None."""
-        # What does not even hold the key's text need not be decoded, which is most of what a large store costs.
-        found = [record for _, record in self.scan(holding=key.encode())]
+        found = [record for _, record in self.scan(key=key)]
         if damaged := next((each for each in found if isinstance(each, UnreadableRecord)), None):
             raise damaged
         same = [each for each in found if isinstance(each, Record) and each.key == key and each.status == "ok"]
@@ -176,3 +178,9 @@ class Store:
                 return decode(stream.read(), self.place.where(task, run_id, RECORD))
         except FileNotFoundError:
             return None
+
+
+def require(store: Store) -> None:
+    """Raises BenchmarkError for a folder that is not there, most likely a mistyped path."""
+    if "://" not in store.root and not Path(store.root).is_dir():
+        raise BenchmarkError(f"There is no store {store.root}. Type for example --store results.")

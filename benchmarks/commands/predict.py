@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import mimetypes
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--adapter", type=Path, help="a file by `export` of a run that began with this one, its base")
     options = parser.parse_args(argv)
     if not options.input.is_file():
-        raise BenchmarkError(f"There is no file {options.input}. Type: python -m benchmarks predict RUN INPUT OUTPUT")
+        what = "is a folder and no file" if options.input.is_dir() else "is not there"
+        raise BenchmarkError(f"{options.input} {what}. Type: python -m benchmarks predict RUN INPUT OUTPUT")
     output = Path(options.output)
     into = output.is_dir() or options.output.endswith(("/", os.sep))
     if not output.parent.is_dir():
@@ -48,6 +50,7 @@ def main(argv: Sequence[str]) -> int:
         raise BenchmarkError(f"{output} is a folder. Name a file, or another folder, for the answers.")
     if output.resolve() == options.input.resolve():
         raise BenchmarkError(f"{output} is the input itself. Name another file or folder for the answers.")
+    _refuse_to_replace(output, solver.task.answer_name(options.input))
     outputs = answers(solver, split, trained.record.config["trainer"]["batch_size"], "predict")
     partial = output.with_name(f".{output.name}.partial")
     try:
@@ -60,3 +63,12 @@ def main(argv: Sequence[str]) -> int:
         partial.unlink(missing_ok=True)
     print(f"{len(split)} predictions in {output}, by {trained.name}")
     return 0
+
+
+def _refuse_to_replace(output: Path, answer: str) -> None:
+    """Raises BenchmarkError where a file of another kind than the answers' is there: it was not made by this command."""
+    there, made = (str(mimetypes.guess_type(name)[0]).partition("/")[0] for name in (output.name, answer))
+    if output.exists() and "None" not in (there, made) and there != made:
+        raise BenchmarkError(
+            f"{output} is there and is no {Path(answer).suffix}, which the answers are. Name another file for them, or remove it."
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from benchmarks import registry
 from benchmarks.errors import BenchmarkError
 from benchmarks.leaderboard.operating import OPERATING
 from benchmarks.leaderboard.record import Record
-from benchmarks.leaderboard.store import Store
+from benchmarks.leaderboard.store import Store, require
 from benchmarks.leaderboard.worst import WORST
 from benchmarks.scoring import Evaluation, score, write_evaluation
 from benchmarks.successor import commit_successor
@@ -34,17 +35,24 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--store", default="results")
     options = parser.parse_args(argv)
     store = Store(options.store)
+    require(store)
     records = [store.get(run) for run in options.runs] or list(latest(store.records(status="ok")).values())
-    changed = 0
+    changed = left = 0
     for record in records:
-        folder = store.folder(record.run_id)
-        evaluation = rescore(record, folder)
+        try:
+            evaluation = rescore(record, store.folder(record.run_id))
+        except BenchmarkError as error:
+            if options.runs:
+                raise
+            left += 1
+            print(f"{record.run_id} is left as it is: {error}", file=sys.stderr)
+            continue
         differences = _differences(record, evaluation)
         if differences:
             changed += 1
             print(f"{record.run_id}: {'; '.join(differences)} -> {_commit(store, record, evaluation)}")
-    print(f"{len(records)} runs scored, {changed} changed")
-    return 0
+    print(f"{len(records) - left} runs scored, {changed} changed" + (f", {left} left" if left else ""))
+    return 1 if left else 0
 
 
 def latest(records) -> dict[str, Record]:

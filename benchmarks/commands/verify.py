@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks.leaderboard.store import Store
+from benchmarks.leaderboard.store import Store, require
 from benchmarks.leaderboard.verify import verify
 
 
@@ -16,6 +16,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--store", default="results", help="a folder or an fsspec URL (default: results)")
     store = Store(parser.parse_args(argv).store)
+    require(store)
     problems = verify(store)
     for problem in problems:
         print(f"{problem.kind:<11} {problem.path}: {problem.message}")

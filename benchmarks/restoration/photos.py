@@ -52,7 +52,9 @@ def read_photo(path: Path) -> Photo:
                 raise BenchmarkError(
                     f"{path} has more than 8 bits a channel, and restored images have 8. Convert a copy of it to 8 bits first."
                 )
-            if (frames := getattr(file, "n_frames", 1)) > 1:
+            if (
+                file.format != "MPO" and (frames := getattr(file, "n_frames", 1)) > 1
+            ):  # of a phone: views of one photograph
                 raise BenchmarkError(f"{path} has {frames} frames. Give one image a file.")
             image = ImageOps.exif_transpose(file)
             alpha = np.array(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None

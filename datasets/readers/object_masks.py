@@ -67,16 +67,22 @@ def read_alike(sources: Sequence[Source]) -> list[np.ndarray]:
 
 @contextmanager
 def _opened(source: Source) -> Iterator[Image]:
-    """An image. Whatever Pillow runs into in a damaged one, which each format tells in errors of its own, is one error."""
+    """An image, turned as its camera notes say. Whatever Pillow runs into in a damaged one, which each format tells in errors of
+    its own, is one error; so are several frames, of which nobody said which is meant."""
     import PIL.Image
+    from PIL.ImageOps import exif_transpose
 
+    named = source if isinstance(source, Path) else "a file"
     try:
         with PIL.Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            # Phones put further views behind a photograph (MPO); what is shown is the first.
+            if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
+                raise BenchmarkError(f"{named} has {frames} frames. Give one image a file.")
+            exif_transpose(image, in_place=True)
             yield image
-    except MemoryError:
+    except (MemoryError, BenchmarkError):
         raise
     except Exception as error:
-        named = source if isinstance(source, Path) else "a file"
         raise BenchmarkError(f"{named} cannot be read as an image: {error}.") from error
 
 

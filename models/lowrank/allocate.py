@@ -57,11 +57,15 @@ def by_rank(units: Sequence[Unit], rank: int) -> Plan:
         return plan
     unit = max(units, key=break_even)
     largest = break_even(unit)
-    remedy = f"Give rank={largest} or less" if largest else "No rank makes it smaller"
+    name = unit.name or "the network, a single layer,"
+    if not largest:
+        raise BenchmarkError(
+            f"No rank makes {name} smaller, nor any other unit: it has {unit.dense_params:,} parameters."
+        )
     raise BenchmarkError(
-        f"Rank {rank} would not make {unit.name} smaller: it has {unit.dense_params:,} parameters dense and "
-        f"{unit.params(rank):,} at rank {rank}; the largest rank that pays is {largest}. {remedy}, or leave "
-        f"{unit.name} dense."
+        f"Rank {rank} would not make {name} smaller: it has {unit.dense_params:,} parameters dense and "
+        f"{unit.params(rank):,} at rank {rank}; the largest rank that pays is {largest}. Give rank={largest} or less, or leave "
+        "it dense."
     )
 
 

@@ -77,6 +77,19 @@ def test_resizing_repeats_bits_of_opencv() -> None:
     assert resize_bilinear(image.astype(np.uint8), 3, 4).tolist() == OPENCV
 
 
+def test_a_photograph_is_turned_as_its_notes_say_and_several_frames_are_refused(tmp_path: Path) -> None:
+    shown = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
+    notes = Image.Exif()
+    notes[0x0112] = 6  # the first row is the right side
+    Image.fromarray(np.rot90(shown)).save(tmp_path / "turned.png", exif=notes)
+    assert np.array_equal(read_gray(tmp_path / "turned.png"), shown)
+    assert np.array_equal(read_colours(tmp_path / "turned.png")[..., 1], shown)
+    frames = [Image.fromarray(shown), Image.fromarray(shown.T.copy().T[::-1].copy())]
+    frames[0].save(tmp_path / "two.tif", save_all=True, append_images=frames[1:])
+    with pytest.raises(BenchmarkError, match=r"two\.tif has 2 frames\. Give one image a file"):
+        read_gray(tmp_path / "two.tif")
+
+
 def test_images_of_several_sizes_need_one_and_masks_must_fit(tmp_path: Path) -> None:
     for name, shape in (("a", (8, 10)), ("b", (16, 20)), ("c", (8, 20))):
         Image.fromarray(np.full(shape, 255, np.uint8)).save(tmp_path / f"{name}.png")

@@ -73,6 +73,7 @@ def store(tmp_path: Path) -> Store:
         record_of(svd, "b"),
         record_of(svd, "c", "if_exists=rerun"),
         record_of(svd, "d", key="0" * 24),
+        msgspec.structs.replace(record_of(svd, "e"), overrides=[*SMOKE, "method=none", "weights=../mine.safetensors"]),
     ):
         store.begin(record).commit(msgspec.structs.replace(record, status="ok"))
     return store
@@ -81,7 +82,8 @@ def store(tmp_path: Path) -> Store:
 def test_published_runs_are_planned_once_without_where_they_were_made(store):
     plan = published(store, [])
     assert [spec.overrides for spec in plan.specs] == [(*SMOKE, "method=none"), (*SMOKE, "method=svd")]
-    assert [line.partition(":")[0] for line in plan.left_out] == ["d"]
+    assert [line.partition(":")[0] for line in plan.left_out] == ["d", "e"]
+    assert "mine.safetensors cannot be read" in plan.left_out[1]
     assert [spec.method for spec in published(store, ["method=svd", "seed=0,1"]).specs] == ["svd"]
     with pytest.raises(BenchmarkError, match="rank=4"):
         published(store, ["rank=4"])

@@ -140,6 +140,9 @@ def test_an_answer_never_replaces_a_folder_or_its_question(asked: Refused, folde
     assert "is the input itself" in asked(*row, output="in.csv")
     (folder / "file").write_text("old")
     assert "is a file and no folder" in asked(*row, output="file/")
+    (folder / "photo.png").write_text("old")
+    assert "is there and is no .csv" in asked(*row, output="photo.png")
+    assert (folder / "photo.png").read_text() == "old"
     assert (folder / "file").read_text() == "old"
 
 

@@ -136,6 +136,26 @@ def test_verify_and_rescore_find_a_sound_store(trained: Path, capsys: pytest.Cap
     assert "0 changed" in capsys.readouterr().out
 
 
+def test_a_store_that_is_not_there_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    for command in ("verify", "rescore"):
+        assert main([command, "--store", str(tmp_path / "mistyped")]) == 1
+
+
+def test_a_run_of_a_task_that_is_not_installed_is_left_and_the_others_are_scored(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained / "results", tmp_path / "store")
+    folder = next((tmp_path / "store/ctr").iterdir())
+    record = decode((folder / "record.json").read_bytes())
+    away = msgspec.structs.replace(record, task="line", run_id="elsewhere", key="k")
+    shutil.copytree(folder, tmp_path / "store/line/elsewhere")
+    (tmp_path / "store/line/elsewhere/record.json").write_bytes(encode(away))
+    assert main(["rescore", "--store", str(tmp_path / "store")]) == 1
+    told = capsys.readouterr()
+    assert "elsewhere is left as it is: Unknown task 'line'" in told.err
+    assert "0 changed, 1 left" in told.out
+
+
 def test_rescore_brings_a_record_of_an_older_suite_up_to_date(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

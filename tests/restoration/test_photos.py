@@ -133,4 +133,4 @@ def test_a_run_answers_photographs_from_the_command_line(
     with Image.open(tmp_path / "out" / "photo.png") as answer:
         assert (answer.mode, answer.size) == ("RGB", (21, 13))
     assert main(["predict", "latest", "missing.jpg", "out/"]) == 1
-    assert "There is no file missing.jpg" in capsys.readouterr().err
+    assert "missing.jpg is not there" in capsys.readouterr().err
