@@ -21,7 +21,10 @@ from benchmarks.models.lowrank.mixed import MixedFieldEmbedding
 from benchmarks.models.lowrank.pruned import PrunedLinear
 from benchmarks.models.lowrank.quotient import QRFieldEmbedding
 from benchmarks.models.lowrank.tensor_train import TTFieldEmbedding
+from benchmarks.models.wide_conv import WideConv2d
 
+CONVOLUTIONS = (nn.Conv2d, FFTConv2d, WideConv2d)
+"""Kinds that answer as nn.Conv2d does."""
 Small = (
     LowRankLinear
     | LowRankConv2d
@@ -51,7 +54,7 @@ def conv_units(network: nn.Module, keep_dense: Iterable[str] = (), *, every: boo
 
     Those with groups, or other padding than zeros, are no matrix on patches: only with `every`, for what updates any weight.
     """
-    found = [pair for kind in (nn.Conv2d, FFTConv2d) for pair in _of_type(network, kind, tuple(keep_dense))]
+    found = [pair for kind in CONVOLUTIONS for pair in _of_type(network, kind, tuple(keep_dense))]
     order = {name: place for place, (name, _) in enumerate(network.named_modules())}
     return {name: conv for name, conv in sorted(found, key=lambda pair: order[pair[0]]) if every or compressible(conv)}
 

@@ -10,6 +10,7 @@ from benchmarks.models.fft_conv import FFTConv2d
 from benchmarks.models.lowrank.conv import LowRankConv2d
 from benchmarks.models.lowrank.svd import svd_conv
 from benchmarks.models.sparse_object.blocks import Norm, conv3
+from benchmarks.models.wide_conv import WideConv2d
 
 KERNEL = 17
 DCPM = ("direct", "fft", "lowrank")
@@ -72,7 +73,7 @@ def wide_conv(channels: int, dcpm: str, rank: int) -> nn.Module:
     if dcpm not in DCPM:
         raise errors.unknown("dcpm", dcpm, DCPM)
     if dcpm == "direct":
-        return nn.Conv2d(channels, channels, KERNEL, padding=KERNEL // 2, bias=False)
+        return WideConv2d(channels, channels, KERNEL, padding=KERNEL // 2, bias=False)
     if dcpm == "fft":
         return FFTConv2d(channels, channels, KERNEL, bias=False)
     if not 1 <= rank <= channels:

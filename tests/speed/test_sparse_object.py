@@ -23,6 +23,7 @@ from benchmarks.models.sparse_object.build import build
 from benchmarks.models.sparse_object.fused import fuse
 from benchmarks.models.sparse_object.lowrankness import low_rankness
 from benchmarks.models.sparse_object.pcp import PCP
+from benchmarks.models.wide_conv import WideConv2d
 from benchmarks.sparse_object.interpretation import interpret
 
 SIDE = 256
@@ -129,6 +130,22 @@ def test_wide_kernels_are_faster_by_fourier_transforms_and_at_low_rank(benchmark
     benchmark.pedantic(lambda: networks["fft"](image), rounds=1)
     ratios = told(benchmark, medians, "fft")
     assert ratios["direct"] > 1.3, f"only {ratios['direct']:.2f} times as fast: {medians}"
+
+
+def test_wide_kernels_learn_faster_in_parts(benchmark) -> None:
+    benchmark.group = "a step of 32 to 32 channels of 17 x 17 on four squares of 48 x 48"
+    convs = {"plain": nn.Conv2d(32, 32, 17, padding=8), "in parts": WideConv2d(32, 32, 17, padding=8)}
+    convs["in parts"].load_state_dict(convs["plain"].state_dict())
+    image = torch.randn(4, 32, 48, 48, requires_grad=True)
+
+    def step(form: str) -> None:
+        with torch.inference_mode(False), torch.enable_grad():
+            convs[form](image).square().sum().backward()
+
+    medians = alternately({form: lambda form=form: step(form) for form in convs}, 5)
+    benchmark.pedantic(step, args=("in parts",), rounds=1)
+    ratios = told(benchmark, medians, "in parts")
+    assert ratios["plain"] > 1.3, f"only {ratios['plain']:.2f} times as fast: {medians}"
 
 
 def test_one_pass_tells_of_all_stages_sooner_than_a_pass_a_stage(benchmark) -> None:
