@@ -9,6 +9,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from benchmarks.hyperspectral.metrics import METRICS, confusion
+from benchmarks.leaderboard.statistics.bootstrap import expanded
 from benchmarks.scoring import score
 
 CLASSES = 5
@@ -109,7 +110,7 @@ def test_the_drop_is_against_the_bands_of_training_and_its_mean_leaves_them_out(
     assert rows["drop", None].value == pytest.approx(np.mean(drops))
     kept = scored.replicates
     low, high = rows["drop", "shifted"].ci_low, rows["drop", "shifted"].ci_high
-    drawn = 1 - kept["miou|shifted"] / kept["miou|id"]
+    drawn = expanded(1 - kept["miou|shifted"] / kept["miou|id"], scored.n_units)
     assert [low, high] == pytest.approx(np.percentile(drawn, [2.5, 97.5]).tolist(), abs=0.01)
     alone = score(METRICS, parts["id"], "val", "tiles")
     missing = next(row for row in alone.quality if row.metric == "drop")
