@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import gettempdir, mkdtemp
 from typing import Any
 
+import filelock
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -53,36 +54,39 @@ def build(
     and on that of their task; `gathered` is what `gather` found, for a caller that wants to speak of them too. Raises
     BenchmarkError where `out` holds anything but an earlier report, and UnreadableRecord for damaged replicates.
     """
-    _refuse_foreign(out)
+    with _alone(out):
+        _refuse_foreign(out)
+        before = read_state(out / STATE)
     facts = facts or Facts()
     found = gathered or gather(stores)
     sections = build_sections(found.runs, facts, reported)
-    changes = changes_since(read_state(out / STATE), state_of(sections))
+    changes = changes_since(before, state_of(sections))
     with storing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         try:
             _write(temporary, found, sections, facts, stores, changes)
             temporary.chmod(0o755)
-            _take_the_place(temporary, out)
+            with _alone(out):
+                if out.exists():
+                    shutil.rmtree(out)
+                temporary.rename(out)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return out / "index.html"
 
 
-def _take_the_place(new: Path, out: Path) -> None:
-    """Moves a folder to where another may be. Several processes may do so at a time, and the last one's stays."""
-    while True:
-        # There may be none to be moved aside, or another process has just moved it.
-        with TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as aside, suppress(FileNotFoundError):
-            out.rename(Path(aside) / "before")
-        try:
-            new.rename(out)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        else:
-            return
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Other processes of this machine that build the same report wait, as all the runs that end in one folder may."""
+    name = hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:24]
+    lock = filelock.FileLock(Path(gettempdir()) / f"lowrank-benchmarks-{name}.lock")
+    with suppress(OSError):  # without a place for locks a report is built all the same
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _write(
