@@ -109,7 +109,9 @@ class Night:
         self.typed: set[str] = set()
         tools = folder / "tools"
         tools.mkdir()
-        (tools / "python").symlink_to(sys.executable)
+        # A link would be another interpreter: which environment it is of shows in where it lies.
+        (tools / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        (tools / "python").chmod(0o755)
         (tools / "gh").write_text('#!/bin/sh\necho "$@" >>gh.txt\n')
         (tools / "gh").chmod(0o755)
         for name in ("output.txt", "summary.md"):
