@@ -31,9 +31,9 @@ SEARCHED = ("trainer", "finetune", "method", "model", "task")
 TRIALS = 20
 FOLDER = registry.CONF / "tuned"
 HEADER = "# @package _global_"
+"""What makes Hydra put the file at the top of a configuration."""
 AND = " & "
 """Between the words of searches for different keys."""
-"""What makes Hydra put the file at the top of a configuration."""
 
 
 @dataclass(frozen=True)

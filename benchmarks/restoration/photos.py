@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.datasets.readers.object_masks import require_one_frame
 from benchmarks.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -52,10 +53,7 @@ def read_photo(path: Path) -> Photo:
                 raise BenchmarkError(
                     f"{path} has more than 8 bits a channel, and restored images have 8. Convert a copy of it to 8 bits first."
                 )
-            if (
-                file.format != "MPO" and (frames := getattr(file, "n_frames", 1)) > 1
-            ):  # of a phone: views of one photograph
-                raise BenchmarkError(f"{path} has {frames} frames. Give one image a file.")
+            require_one_frame(file, path)
             image = ImageOps.exif_transpose(file)
             alpha = np.array(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
             gray = image.mode in ("1", "L", "LA")

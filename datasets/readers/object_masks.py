@@ -75,15 +75,19 @@ def _opened(source: Source) -> Iterator[Image]:
     named = source if isinstance(source, Path) else "a file"
     try:
         with PIL.Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            # Phones put further views behind a photograph (MPO); what is shown is the first.
-            if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
-                raise BenchmarkError(f"{named} has {frames} frames. Give one image a file.")
+            require_one_frame(image, named)
             exif_transpose(image, in_place=True)
             yield image
     except (MemoryError, BenchmarkError):
         raise
     except Exception as error:
         raise BenchmarkError(f"{named} cannot be read as an image: {error}.") from error
+
+
+def require_one_frame(image: Image, named: Path | str) -> None:
+    """Raises BenchmarkError for several frames; further views that phones put behind a photograph (MPO) are none."""
+    if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
+        raise BenchmarkError(f"{named} has {frames} frames. Give one image a file.")
 
 
 def narrowed(levels: np.ndarray) -> np.ndarray:

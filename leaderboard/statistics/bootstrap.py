@@ -160,7 +160,7 @@ def expansion(n: int, level: float = 0.95) -> float:
     """What deviations of resamples of n >= 2 draws are multiplied by, so that their interval holds the truth as often as it says.
 
     Plain resampling shows only (n - 1) / n of the variance and takes the normal quantile where Student's belongs: of 3 seeds a
-    95 % interval would hold the truth in about 71 of 100 cases, of 4 test images in 79. The expanded percentile interval mends
+    95 % interval would hold the truth in about 71 of 100 cases, of 4 test images in 80. The expanded percentile interval mends
     both (T. Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician 69, 2015).
     """
     from scipy.special import ndtri, stdtrit

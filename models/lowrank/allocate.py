@@ -60,7 +60,8 @@ def by_rank(units: Sequence[Unit], rank: int) -> Plan:
     name = unit.name or "the network, a single layer,"
     if not largest:
         raise BenchmarkError(
-            f"No rank makes {name} smaller, nor any other unit: it has {unit.dense_params:,} parameters."
+            f"No rank makes {name} smaller, nor any other unit: it has {unit.dense_params:,} parameters. "
+            "Type another model= or settings that make its layers larger."
         )
     raise BenchmarkError(
         f"Rank {rank} would not make {name} smaller: it has {unit.dense_params:,} parameters dense and "
